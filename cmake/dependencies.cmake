@@ -1,0 +1,31 @@
+# Everything comes from Debian 12's packages; nothing is fetched. `./run setup` names and installs the packages.
+# This file is installed too: strandwaveConfig.cmake includes it, so that a static link finds the same libraries.
+find_package(TBB REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(dnnl REQUIRED)
+find_package(hwy REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+# Libraries without a CMake package of their own in Debian 12.
+function(strandwave_import_pkgconfig target module)
+    if(TARGET ${target})
+        return()
+    endif()
+    pkg_check_modules(${target}_pc REQUIRED IMPORTED_TARGET ${module})
+    add_library(${target} INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(${target} INTERFACE PkgConfig::${target}_pc)
+    set_target_properties(PkgConfig::${target}_pc PROPERTIES IMPORTED_GLOBAL TRUE)
+endfunction()
+strandwave_import_pkgconfig(strandwave_htslib htslib)
+strandwave_import_pkgconfig(strandwave_sndfile sndfile)
+strandwave_import_pkgconfig(strandwave_soxr soxr)
+strandwave_import_pkgconfig(strandwave_hdf5 hdf5)
+
+if(NOT TARGET strandwave_lbfgs)
+    find_path(STRANDWAVE_LBFGS_INCLUDE lbfgs.h REQUIRED)
+    find_library(STRANDWAVE_LBFGS_LIBRARY lbfgs REQUIRED)
+    add_library(strandwave_lbfgs INTERFACE IMPORTED GLOBAL)
+    target_include_directories(strandwave_lbfgs INTERFACE ${STRANDWAVE_LBFGS_INCLUDE})
+    target_link_libraries(strandwave_lbfgs INTERFACE ${STRANDWAVE_LBFGS_LIBRARY})
+endif()

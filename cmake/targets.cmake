@@ -1,0 +1,50 @@
+# Helpers that make the targets of this project. Flags are set per target, never globally.
+
+function(strandwave_compile_options target)
+    target_compile_features(${target} PUBLIC cxx_std_20)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+        $<$<BOOL:${STRANDWAVE_WERROR}>:-Werror>
+        # One meaning for a*b+c everywhere: fused only where the code says so. Bitwise promises rest on it.
+        -ffp-contract=off)
+    if(STRANDWAVE_SANITIZE)
+        target_compile_options(${target} PRIVATE -fsanitize=${STRANDWAVE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+        target_link_options(${target} PUBLIC -fsanitize=${STRANDWAVE_SANITIZE})
+    endif()
+endfunction()
+
+# add_room(<name> <folder>... PUBLIC <targets> PRIVATE <targets>): the static library strandwave_<name> of all sources
+# below the folders but the *_reference.cpp (those serve tests and benchmarks only), with its headers installed.
+function(add_room name)
+    cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
+    set(target strandwave_${name})
+    set(sources)
+    set(headers)
+    foreach(folder IN LISTS ROOM_UNPARSED_ARGUMENTS)
+        file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.cpp)
+        list(APPEND sources ${found})
+        file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.h)
+        list(APPEND headers ${found})
+    endforeach()
+    list(FILTER sources EXCLUDE REGEX "_reference\\.cpp$")
+    list(FILTER headers EXCLUDE REGEX "-inl\\.h$")
+    add_library(${target} STATIC ${sources})
+    add_library(strandwave::${name} ALIAS ${target})
+    target_sources(${target} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${headers})
+    target_include_directories(${target} PUBLIC
+        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/strandwave>)
+    target_link_libraries(${target} PUBLIC ${ROOM_PUBLIC} PRIVATE ${ROOM_PRIVATE})
+    strandwave_compile_options(${target})
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON
+        VERIFY_INTERFACE_HEADER_SETS ON)
+    install(TARGETS ${target} EXPORT strandwaveTargets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/strandwave)
+endfunction()
+
+# strandwave_reference: the double-precision loops that say what each op computes. Never linked into the program.
+function(add_reference_library)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*_reference.cpp)
+    add_library(strandwave_reference STATIC ${sources})
+    target_link_libraries(strandwave_reference PUBLIC strandwave_kernels)
+    strandwave_compile_options(strandwave_reference)
+endfunction()

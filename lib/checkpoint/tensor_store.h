@@ -1,0 +1,55 @@
+#pragma once
+
+#include "lib/core/dtype.h"
+#include "lib/core/view.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace strandwave {
+
+/// One tensor as a file stores it: contiguous, row-major, little-endian. `bytes` lives as long as its TensorStore.
+struct StoredTensor {
+    DType dtype = DType::f32;
+    std::vector<index_t> shape;
+    std::span<std::byte const> bytes;
+
+    index_t elements() const noexcept;
+};
+
+/// "[3, 4]", for messages.
+std::string shape_text(std::span<index_t const> shape);
+
+/// Converts f64, f32, f16, bf16 (and integers, exactly where a float can) to fp32. `out` has elements() places.
+void read_f32(StoredTensor const& tensor, float* out);
+std::vector<float> read_f32(StoredTensor const& tensor);
+
+/// The named tensors of a checkpoint. Owns (or maps) the files behind them; nothing is copied or converted.
+class TensorStore {
+public:
+    /// Something that keeps the bytes alive: a mapped file, an unpacked archive member.
+    using Keeper = std::shared_ptr<void const>;
+
+    /// Throws malformed_checkpoint when the name is there already.
+    void add(std::string name, StoredTensor tensor);
+    void keep(Keeper keeper) { keepers_.push_back(std::move(keeper)); }
+
+    StoredTensor const* find(std::string const& name) const noexcept;
+    std::map<std::string, StoredTensor> const& tensors() const noexcept { return tensors_; }
+
+private:
+    std::map<std::string, StoredTensor> tensors_;
+    std::vector<Keeper> keepers_;
+};
+
+/// Opens the weights of a model directory: `model.safetensors`, or the shards named by `model.safetensors.index.json`,
+/// or `pytorch_model.bin`, or the only `*.safetensors`, `*.bin` or `*.pt` there. Also takes such a file itself.
+/// Throws not_found, io, malformed_checkpoint, truncated_input.
+TensorStore open_checkpoint(std::filesystem::path const& path);
+
+} // namespace strandwave
