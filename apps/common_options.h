@@ -1,0 +1,96 @@
+#pragma once
+
+#include "lib/core/threads.h"
+#include "lib/encode/preprocessor_config.h"
+#include "lib/model/model.h"
+#include "pipelines/record_source.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace strandwave {
+
+/// --quiet and where messages go: results are on stdout, all else is a line on stderr.
+struct LogOptions {
+    bool quiet = false; ///< errors are still written
+};
+void add_log_options(CLI::App& command, LogOptions& options);
+void log_line(LogOptions const& options, std::string const& line); ///< "strandwave: " + line
+void log_error(std::string const& line);                           ///< "strandwave: error: " + line
+
+/// --dtype --device --threads --chunk.
+struct ComputeOptions {
+    std::string dtype = "f32";
+    std::string device = "cpu";
+    int threads = 0;   ///< 0: what the process may use
+    index_t chunk = 0; ///< positions a feed; 0: kDefaultChunk
+};
+inline constexpr index_t kDefaultChunk = 16384;
+void add_compute_options(CLI::App& command, ComputeOptions& options);
+
+/// --model (required) and --ignore-extra.
+struct ModelOptions {
+    std::filesystem::path directory;
+    bool ignore_extra = false;
+};
+void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// -o/--output and --force.
+struct OutputOptions {
+    std::filesystem::path path; ///< empty or "-": stdout, where the command allows it
+    bool force = false;
+};
+void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what);
+/// Throws already_exists, naming --force, when `path` is there and `force` was not given.
+void refuse_to_overwrite(std::filesystem::path const& path, bool force);
+
+/// Overrides of the model's preprocessor_config.json: --pool --strand --special-tokens --lower-case --n --iupac
+/// --uracil --channels. A flag that was not given leaves the model's value.
+struct PreprocessorFlags {
+    std::string pool, strand, lower_case, n, iupac, uracil, channels; ///< empty: not given
+    bool special_tokens = false;
+};
+void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags);
+void apply(PreprocessorFlags const& flags, PreprocessorConfig& config);
+
+/// INPUT... --raw --reference --keep-secondary --bed --region --window --stride --min-length --limit --max-memory.
+struct InputFlags {
+    std::vector<std::filesystem::path> files;
+    std::string raw;
+    std::filesystem::path reference;
+    bool keep_secondary = false;
+    std::filesystem::path bed;
+    std::vector<std::string> regions;
+    std::string window, stride;
+    index_t min_length = 1;
+    index_t limit = 0;
+    std::string max_memory; ///< "8G"; empty: half of what is available
+};
+void add_input_flags(CLI::App& command, InputFlags& flags);
+
+/// A model that is ready to run.
+struct OpenedModel {
+    std::shared_ptr<Model const> model;
+    PreprocessorConfig preprocessor; ///< the model's, with the flags applied
+    std::unique_ptr<Threads> threads;
+    index_t chunk = 0;
+};
+
+/// Opens the model and the threads and logs what was chosen: device, dtype, threads, chunk, model.
+OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, PreprocessorFlags const& flags,
+                       LogOptions const& log);
+/// The same, without a preprocessor: for commands that read token ids or frames.
+OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log);
+
+/// What a RecordSource of these flags and this model needs. Throws invalid_argument for flags that contradict one
+/// another or the model.
+RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened);
+
+} // namespace strandwave

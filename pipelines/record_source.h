@@ -1,0 +1,98 @@
+#pragma once
+
+#include "formats/open_input.h"
+#include "lib/encode/preprocessor_config.h"
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace strandwave {
+
+/// A length of input: bases or samples of the source, or seconds of sound.
+struct Extent {
+    double amount = 0;
+    bool seconds = false;
+
+    /// "4096" or "2.5s"; throws invalid_argument.
+    static Extent parse(std::string const& text);
+    /// In symbols of a source of this rate (DNA: rate 0; seconds are then an invalid_argument).
+    index_t symbols(double sample_rate_hz) const;
+};
+
+/// What becomes one row: a record, a window of a record, a region, or one channel of a recording.
+struct Unit {
+    index_t record = 0;   ///< 0-based over the whole run; windows of a record, and its strands, share it
+    std::string file;     ///< as given by the caller
+    std::string name;     ///< of the record; a recording's is its file as given, `:channel1` behind it for `each`
+    index_t start = 0;    ///< 0-based, half-open, in bases or samples of the source record
+    index_t end = 0;      ///< known at the unit's last piece
+    bool reverse = false; ///< read as its reverse complement
+};
+
+/// A run of consecutive positions of one unit, ready for a Session. Units come one after another, in input order;
+/// with StrandPolicy::both a unit comes twice, forward and then reverse.
+struct UnitPiece {
+    Unit unit;
+    bool first = false;
+    bool last = false;
+    index_t positions = 0;
+    std::vector<std::int32_t> tokens; ///< [positions], or
+    std::vector<float> frames;        ///< [positions, frame_length]
+    /// Set: the unit cannot be read; the piece is empty. If pieces of the unit came before, drop them. An error that
+    /// concerns a whole file (it does not open, it is truncated) comes as a unit too, named like the last record.
+    std::optional<Error> failure;
+};
+
+struct RecordSourceOptions {
+    PreprocessorConfig preprocessor;
+    InputOptions input;
+    index_t frame_length = 0;             ///< of the model, 0 for one that reads tokens
+    bool whole_units = false;             ///< a unit is one piece (bidirectional models)
+    std::optional<Extent> window, stride; ///< stride defaults to window
+    index_t min_length = 1;               ///< shorter records are skipped; >= 1, so that empty ones always are
+    index_t limit = 0;                    ///< records; 0 = all
+    index_t max_unit_symbols = 0;         ///< of a unit that has to lie whole in memory; 0 = no limit
+    std::filesystem::path bed;            ///< regions of an indexed FASTA instead of its records,
+    std::vector<std::string> regions;     ///< and "chr:a-b", 1-based and closed as samtools has it
+};
+
+/// What was read so far.
+struct SourceCounts {
+    index_t records = 0;        ///< begun and not skipped
+    index_t too_short = 0;      ///< skipped: under min_length
+    index_t secondary = 0;      ///< skipped: secondary and supplementary alignments
+    index_t source_symbols = 0; ///< bases or samples read
+    NucleotideCounts letters;   ///< of what was encoded
+    std::filesystem::path file; ///< the one being read
+    index_t files_done = 0;
+};
+
+/// Turns files into encoded units. Streams in bounded memory where it can: a record without a window, forward, of a
+/// causal model. Elsewhere a unit lies in memory; one that exceeds `max_unit_symbols` fails as too_large.
+///
+/// Windows start at 0, stride, 2 stride, ...; a window is cut from the source symbols and encoded on its own, so it
+/// equals the same piece in a file of its own. The last one may be short: it is kept if it holds half a window or
+/// more, or is the record's only one; none starts once a window has reached the end of the record.
+///
+/// A record that fails (a letter refused by policy) is passed over and the file goes on; a file that breaks is left
+/// and the next one is read. Not thread-safe.
+class RecordSource {
+public:
+    /// Throws invalid_argument for options that contradict one another. Opens no file yet.
+    RecordSource(std::vector<std::filesystem::path> files, RecordSourceOptions options);
+    ~RecordSource();
+
+    /// Fills `piece` with at most `max_positions` (>= 1) positions, more only if whole_units. False at the end.
+    bool next(UnitPiece& piece, index_t max_positions);
+
+    SourceCounts const& counts() const noexcept;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace strandwave
