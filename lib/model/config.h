@@ -31,6 +31,8 @@ struct ModelConfig {
     index_t d_state = 0;
     index_t d_conv = 0;
     index_t dt_rank = 0;
+    bool bias = false;     ///< in_proj and out_proj carry a bias
+    bool conv_bias = true; ///< conv1d carries a bias
 
     NormKind norm = NormKind::rms_norm;
     float norm_epsilon = 1e-5F;
