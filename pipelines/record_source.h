@@ -2,6 +2,7 @@
 
 #include "formats/open_input.h"
 #include "lib/encode/preprocessor_config.h"
+#include "pipelines/extent.h"
 
 #include <filesystem>
 #include <memory>
@@ -10,17 +11,6 @@
 #include <vector>
 
 namespace strandwave {
-
-/// A length of input: bases or samples of the source, or seconds of sound.
-struct Extent {
-    double amount = 0;
-    bool seconds = false;
-
-    /// "4096" or "2.5s"; throws invalid_argument.
-    static Extent parse(std::string const& text);
-    /// In symbols of a source of this rate (DNA: rate 0; seconds are then an invalid_argument).
-    index_t symbols(double sample_rate_hz) const;
-};
 
 /// What becomes one row: a record, a window of a record, a region, or one channel of a recording.
 struct Unit {

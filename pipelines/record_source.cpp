@@ -1,0 +1,231 @@
+#include "pipelines/record_source.h"
+
+#include "lib/encode/audio_encoder.h"
+#include "lib/encode/nucleotide_encoder.h"
+#include "pipelines/unit_stream.h"
+
+#include <algorithm>
+
+namespace strandwave {
+namespace {
+
+constexpr index_t kReadSymbols = 1 << 16;
+
+std::string display_name(std::filesystem::path const& file) { return file == "-" ? "stdin" : file.string(); }
+
+class DnaSource {
+public:
+    using Symbols = std::string;
+
+    DnaSource(std::unique_ptr<SequenceReader> reader, NucleotidePolicy policy, bool special_tokens,
+              NucleotideCounts& counts)
+        : reader_(std::move(reader)), encoder_(policy), counts_(counts) {
+        if (special_tokens) {
+            prefix_ = encoder_.prefix_tokens();
+            suffix_ = encoder_.suffix_tokens();
+        }
+    }
+
+    Result<ReadOutcome> read(SymbolRun<std::string>& run) {
+        auto outcome = reader_->next(chunk_, kReadSymbols);
+        if (outcome && *outcome == ReadOutcome::chunk) {
+            run = {std::move(chunk_.name), chunk_.offset, chunk_.last, std::move(chunk_.symbols)};
+        }
+        return outcome;
+    }
+
+    void begin(Encoded& out) { out.tokens = prefix_; }
+    Result<void> encode(std::string const& letters, index_t count, Encoded& out) {
+        return encoder_.encode(std::string_view(letters).substr(0, static_cast<std::size_t>(count)), out.tokens,
+                               counts_);
+    }
+    void end(Encoded& out) { out.tokens.insert(out.tokens.end(), suffix_.begin(), suffix_.end()); }
+    void reverse(Encoded& out) const {
+        auto const begin = out.tokens.begin() + static_cast<index_t>(prefix_.size());
+        auto const end = out.tokens.end() - static_cast<index_t>(suffix_.size());
+        std::vector<std::int32_t> letters(begin, end);
+        encoder_.reverse_complement(letters);
+        std::copy(letters.begin(), letters.end(), begin);
+    }
+    index_t skipped_records() const { return reader_->skipped_records(); }
+
+private:
+    std::unique_ptr<SequenceReader> reader_;
+    NucleotideEncoder encoder_;
+    NucleotideCounts& counts_;
+    SequenceChunk chunk_;
+    std::vector<std::int32_t> prefix_, suffix_;
+};
+
+/// One channel of a recording, or their mix.
+class AudioSource {
+public:
+    using Symbols = std::vector<float>;
+
+    AudioSource(std::unique_ptr<AudioReader> reader, AudioPolicy policy, std::string name, index_t channel)
+        : reader_(std::move(reader)), policy_(policy), name_(std::move(name)), channel_(channel) {}
+
+    Result<ReadOutcome> read(SymbolRun<std::vector<float>>& run) {
+        auto outcome = reader_->next(chunk_, kReadSymbols);
+        if (outcome && *outcome == ReadOutcome::chunk) {
+            View<float const, 1> const samples{chunk_.samples.data(), static_cast<index_t>(chunk_.samples.size())};
+            run = {name_, chunk_.offset, chunk_.last,
+                   take_channel(samples, chunk_.channels, policy_.channels, channel_)};
+        }
+        return outcome;
+    }
+
+    void begin(Encoded&) { encoder_ = std::make_unique<AudioEncoder>(policy_, reader_->sample_rate_hz()); }
+    Result<void> encode(std::vector<float> const& samples, index_t count, Encoded& out) {
+        encoder_->encode({samples.data(), count}, out.tokens, out.frames);
+        return {};
+    }
+    void end(Encoded& out) { encoder_->finish(out.tokens, out.frames); }
+    void reverse(Encoded&) const {} // the constructor of RecordSource refuses strands of sound
+    index_t skipped_records() const { return 0; }
+
+private:
+    std::unique_ptr<AudioReader> reader_;
+    AudioPolicy policy_;
+    std::string name_;
+    index_t channel_;
+    AudioChunk chunk_;
+    std::unique_ptr<AudioEncoder> encoder_;
+};
+
+} // namespace
+
+struct RecordSource::Impl {
+    Impl(std::vector<std::filesystem::path> files_, RecordSourceOptions options_)
+        : files(std::move(files_)), options(std::move(options_)) {
+        check_options();
+    }
+
+    void check_options() const;
+    Result<std::unique_ptr<UnitStream>> open();
+    std::unique_ptr<UnitStream> open_dna(Input input, std::string const& name);
+    std::unique_ptr<UnitStream> open_audio(Input input, std::string name);
+    UnitShape shape(double sample_rate_hz) const;
+    void close();
+    bool next(UnitPiece& piece, index_t max_positions);
+
+    std::vector<std::filesystem::path> files;
+    RecordSourceOptions options;
+    SourceCounts counts;
+    std::size_t file = 0;
+    index_t channel = 0;
+    index_t channels = 1; ///< of the open file that become units of their own
+    std::unique_ptr<UnitStream> stream;
+};
+
+void RecordSource::Impl::check_options() const {
+    auto const refuse = [](char const* reason) { throw Error(ErrorCode::invalid_argument, reason); };
+    bool const dna = options.preprocessor.input == InputKind::dna;
+    bool const frames = !dna && options.preprocessor.audio.encoding == AudioEncoding::frames;
+    bool const regions = !options.bed.empty() || !options.regions.empty();
+    if (options.min_length < 1) { refuse("--min-length must be 1 or more"); }
+    if (options.limit < 0) { refuse("--limit must be 0 (all) or more"); }
+    if (options.stride && !options.window) { refuse("--stride needs --window"); }
+    if (frames != (options.frame_length > 0)) {
+        refuse("the model and its preprocessor_config.json disagree: one reads tokens, the other frames");
+    }
+    if (!dna && options.preprocessor.strand != StrandPolicy::forward) { refuse("sound has no strands: drop --strand"); }
+    if (!dna && regions) { refuse("--bed and --region are for DNA"); }
+    if (dna && options.input.raw_audio) { refuse("--raw is for sound, and this model reads DNA"); }
+    if (regions && files.size() != 1) { refuse("--bed and --region need exactly one input, an indexed FASTA"); }
+    if (dna) { shape(0); }
+    if (std::count(files.begin(), files.end(), "-") > 1) { refuse("stdin (-) can be read only once"); }
+}
+
+UnitShape RecordSource::Impl::shape(double sample_rate_hz) const {
+    UnitShape shape;
+    shape.window = options.window ? options.window->symbols(sample_rate_hz) : 0;
+    shape.stride = options.stride ? options.stride->symbols(sample_rate_hz) : shape.window;
+    shape.strand = options.preprocessor.strand;
+    shape.whole_units = options.whole_units;
+    shape.gather = options.whole_units || shape.strand != StrandPolicy::forward;
+    shape.min_length = options.min_length;
+    shape.limit = options.limit;
+    shape.max_unit_symbols = options.max_unit_symbols;
+    shape.frame_length = options.frame_length;
+    return shape;
+}
+
+std::unique_ptr<UnitStream> RecordSource::Impl::open_dna(Input input, std::string const& name) {
+    auto const& preprocessor = options.preprocessor;
+    return std::make_unique<CuttingStream<DnaSource>>(
+        name,
+        DnaSource(std::move(input.sequence), preprocessor.nucleotide, preprocessor.special_tokens, counts.letters),
+        shape(0), counts);
+}
+
+std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::string name) {
+    auto const& policy = options.preprocessor.audio;
+    auto const rate = input.audio->sample_rate_hz();
+    channels = policy.channels == ChannelPolicy::each ? input.audio->channels() : 1;
+    if (channels > 1 && files[file] == "-") {
+        throw Error(ErrorCode::unsupported, "stdin: --channels each reads a recording once a channel, which a pipe "
+                                            "does not allow; save it to a file first, or take mix or first");
+    }
+    std::string record = channels > 1 ? name + ":channel" + std::to_string(channel + 1) : name;
+    return std::make_unique<CuttingStream<AudioSource>>(
+        std::move(name), AudioSource(std::move(input.audio), policy, std::move(record), channel), shape(rate), counts);
+}
+
+Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
+    auto const name = display_name(files[file]);
+    try {
+        auto input = open_input(files[file], options.input).value();
+        bool const dna = options.preprocessor.input == InputKind::dna;
+        if (dna != (input.sequence != nullptr)) {
+            return Error(ErrorCode::unsupported, name + ": is a " + std::string(input.format) +
+                                                     " file, but the model " + (dna ? "reads DNA" : "reads sound"));
+        }
+        return dna ? open_dna(std::move(input), name) : open_audio(std::move(input), name);
+    } catch (Error const& error) { return error; }
+}
+
+/// On to the next channel or file.
+void RecordSource::Impl::close() {
+    if (stream) { counts.secondary += stream->skipped_records(); }
+    stream.reset();
+    if (++channel < channels) { return; }
+    channel = 0;
+    channels = 1;
+    ++file;
+    ++counts.files_done;
+}
+
+bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
+    while (file < files.size()) {
+        if (!stream) {
+            if (options.limit > 0 && counts.records >= options.limit) { return false; }
+            counts.file = files[file];
+            auto opened = open();
+            if (!opened) {
+                piece = {};
+                piece.unit.file = piece.unit.name = display_name(files[file]);
+                piece.failure = opened.error();
+                close();
+                return true;
+            }
+            stream = std::move(*opened);
+        }
+        if (stream->next(piece, max_positions)) { return true; }
+        close();
+    }
+    return false;
+}
+
+RecordSource::RecordSource(std::vector<std::filesystem::path> files, RecordSourceOptions options)
+    : impl_(std::make_unique<Impl>(std::move(files), std::move(options))) {}
+RecordSource::~RecordSource() = default;
+
+bool RecordSource::next(UnitPiece& piece, index_t max_positions) {
+    if (max_positions < 1) { throw Error(ErrorCode::invalid_argument, "a piece needs room for a position"); }
+    return impl_->next(piece, max_positions);
+}
+
+SourceCounts const& RecordSource::counts() const noexcept { return impl_->counts; }
+
+} // namespace strandwave

@@ -1,0 +1,311 @@
+#pragma once
+
+#include "pipelines/record_source.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace strandwave {
+
+/// Symbols (letters or mono samples) of one record, as a file gives them.
+template <class Symbols>
+struct SymbolRun {
+    std::string name;
+    index_t offset = 0; ///< of symbols[0] in the source record
+    bool last = false;
+    Symbols symbols;
+};
+
+/// Positions of a unit that are ready: one of the two vectors is used.
+struct Encoded {
+    std::vector<std::int32_t> tokens;
+    std::vector<float> frames;
+};
+
+/// How units are cut; the same for all files but for `window` and `stride`, which may depend on the sample rate.
+struct UnitShape {
+    index_t window = 0; ///< symbols; 0 = the whole record
+    index_t stride = 0;
+    bool whole_units = false;
+    bool gather = false; ///< units lie in memory even without a window
+    StrandPolicy strand = StrandPolicy::forward;
+    index_t min_length = 1;
+    index_t limit = 0;
+    index_t max_unit_symbols = 0;
+    index_t frame_length = 0;
+};
+
+/// The units of one file (or of one channel of it).
+class UnitStream {
+public:
+    virtual ~UnitStream() = default;
+    virtual bool next(UnitPiece& piece, index_t max_positions) = 0;
+    virtual index_t skipped_records() const = 0;
+};
+
+/// Cuts the records of `Source` into units and encodes them. Source has
+///   Symbols                                        std::string or std::vector<float>
+///   Result<ReadOutcome> read(SymbolRun<Symbols>&)  the next run of the file
+///   void begin(Encoded&)                           a unit starts
+///   Result<void> encode(Symbols const&, index_t count, Encoded&)
+///   void end(Encoded&)                             a unit is over
+///   void reverse(Encoded&)                         a unit that is over, to its reverse complement
+///   index_t skipped_records() const
+template <class Source>
+class CuttingStream final : public UnitStream {
+public:
+    using Symbols = typename Source::Symbols;
+
+    CuttingStream(std::string file, Source source, UnitShape shape, SourceCounts& counts)
+        : source_(std::move(source)), shape_(shape), counts_(counts) {
+        unit_.file = std::move(file);
+        unit_.name = unit_.file;
+    }
+
+    index_t skipped_records() const override { return source_.skipped_records(); }
+
+    bool next(UnitPiece& piece, index_t max_positions) override {
+        try {
+            if (!unit_open_ && !open_unit()) { return false; }
+            if (!unit_complete_) { stream_positions(max_positions); }
+            give(piece, shape_.whole_units ? available() : std::min(available(), max_positions));
+        } catch (Error const& error) { fail(piece, error); }
+        return true;
+    }
+
+private:
+    index_t available() const {
+        auto const positions = shape_.frame_length > 0
+                                   ? ready_.frames.size() / static_cast<std::size_t>(shape_.frame_length)
+                                   : ready_.tokens.size();
+        return static_cast<index_t>(positions) - given_;
+    }
+
+    index_t held() const { return static_cast<index_t>(held_.size()); }
+
+    /// Reads until `count` symbols of the record are held, or all that there are.
+    void hold(index_t count) {
+        while (record_open_ && !record_ended_ && held() < count) {
+            SymbolRun<Symbols> run;
+            read(run);
+            held_.insert(held_.end(), run.symbols.begin(), run.symbols.end());
+        }
+    }
+
+    bool read(SymbolRun<Symbols>& run) {
+        auto outcome = source_.read(run);
+        if (!outcome) {
+            file_broken_ = true;
+            throw outcome.error();
+        }
+        if (*outcome == ReadOutcome::end_of_stream) {
+            file_broken_ = !record_ended_;
+            if (file_broken_) { throw Error(ErrorCode::truncated_input, unit_.file + ": ends inside a record"); }
+            return false;
+        }
+        counts_.source_symbols += static_cast<index_t>(run.symbols.size());
+        record_ended_ = run.last;
+        return true;
+    }
+
+    /// Drops symbols from the front of what is held and of what is to come.
+    void drop(index_t count) {
+        held_start_ += count;
+        for (;;) {
+            auto const now = std::min(count, held());
+            held_.erase(held_.begin(), held_.begin() + now);
+            count -= now;
+            if (count == 0 || record_ended_) { return; }
+            hold(1);
+        }
+    }
+
+    bool open_record() {
+        for (;;) {
+            if (file_broken_ || (shape_.limit > 0 && counts_.records >= shape_.limit)) { return false; }
+            SymbolRun<Symbols> run;
+            while (!record_ended_) {
+                read(run);
+            }
+            if (!read(run)) { return false; }
+            record_open_ = true;
+            unit_.name = run.name;
+            held_start_ = run.offset;
+            window_end_ = -1;
+            held_ = std::move(run.symbols);
+            hold(shape_.min_length);
+            if (held() >= shape_.min_length) {
+                unit_.record = counts_.records++;
+                return true;
+            }
+            ++counts_.too_short;
+            record_open_ = false;
+        }
+    }
+
+    bool open_unit() {
+        if (reverse_next_) {
+            read_reverse();
+            reverse_next_ = false;
+            return true;
+        }
+        while (record_open_ || open_record()) {
+            if (shape_.window > 0 ? open_window() : open_whole()) { return true; }
+            record_open_ = false;
+        }
+        return false;
+    }
+
+    bool open_window() {
+        bool const first = window_end_ < 0;
+        if (!first) { drop(shape_.stride); }
+        check_fits(shape_.window);
+        hold(shape_.window);
+        if (!first && (held_start_ + held() <= window_end_ || 2 * held() < shape_.window)) { return false; }
+        auto const length = std::min(shape_.window, held());
+        window_end_ = held_start_ + length;
+        gather(length);
+        return true;
+    }
+
+    bool open_whole() {
+        if (window_end_ >= 0) { return false; }
+        window_end_ = held_start_;
+        if (!shape_.gather) {
+            unit_.start = unit_.end = held_start_;
+            start_positions();
+            return true;
+        }
+        hold(shape_.max_unit_symbols > 0 ? shape_.max_unit_symbols + 1 : std::numeric_limits<index_t>::max());
+        check_fits(held());
+        gather(held());
+        return true;
+    }
+
+    void check_fits(index_t symbols) const {
+        auto const limit = shape_.max_unit_symbols;
+        if (limit == 0 || symbols <= limit) { return; }
+        throw Error(ErrorCode::too_large, unit_.file + ": record " + unit_.name + " has to lie whole in memory with " +
+                                              "this model and these options, but only " + std::to_string(limit) +
+                                              " bases or samples fit; cut it with --window " + std::to_string(limit) +
+                                              " or less, or raise --max-memory");
+    }
+
+    /// Encodes the first `length` held symbols as a unit.
+    void gather(index_t length) {
+        unit_.start = held_start_;
+        unit_.end = held_start_ + length;
+        start_positions();
+        encode(length);
+        source_.end(ready_);
+        unit_complete_ = true;
+        if (shape_.strand == StrandPolicy::reverse) { read_reverse(); }
+        reverse_next_ = shape_.strand == StrandPolicy::both;
+    }
+
+    void encode(index_t count) {
+        auto const done = source_.encode(held_, count, ready_);
+        if (!done) {
+            throw Error(done.error().code(), unit_.file + ": record " + unit_.name + ", from position " +
+                                                 std::to_string(held_start_) + " on: " + done.error().message());
+        }
+    }
+
+    void start_positions() {
+        ready_ = {};
+        source_.begin(ready_);
+        unit_.reverse = unit_begun_ = unit_complete_ = false;
+        unit_open_ = true;
+        given_ = 0;
+    }
+
+    /// The unit in ready_ becomes the same unit on the other strand.
+    void read_reverse() {
+        source_.reverse(ready_);
+        unit_.reverse = unit_open_ = true;
+        unit_begun_ = false;
+        given_ = 0;
+    }
+
+    /// A unit that is not gathered: encodes until more than `wanted` positions are there, or the record is over.
+    void stream_positions(index_t wanted) {
+        while (available() <= wanted && !unit_complete_) {
+            hold(1);
+            encode(held());
+            held_start_ += held();
+            held_.clear();
+            if (record_ended_) {
+                unit_.end = held_start_;
+                source_.end(ready_);
+                unit_complete_ = true;
+            }
+        }
+    }
+
+    void give(UnitPiece& piece, index_t count) {
+        bool const last = unit_complete_ && count == available();
+        piece.unit = unit_;
+        piece.first = !unit_begun_;
+        piece.last = last;
+        piece.positions = count;
+        piece.failure.reset();
+        auto const width = std::max<index_t>(shape_.frame_length, 1);
+        copy_slice(ready_.tokens, piece.tokens, shape_.frame_length > 0 ? 0 : count, 1);
+        copy_slice(ready_.frames, piece.frames, shape_.frame_length > 0 ? count : 0, width);
+        given_ += count;
+        unit_begun_ = true;
+        unit_open_ = !last;
+        if (!unit_complete_) { forget_given(width); }
+    }
+
+    template <class T>
+    void copy_slice(std::vector<T> const& from, std::vector<T>& to, index_t count, index_t width) const {
+        auto const begin = from.begin() + (count > 0 ? given_ * width : 0);
+        to.assign(begin, begin + count * width);
+    }
+
+    /// Keeps a stream's memory bounded.
+    void forget_given(index_t width) {
+        if (shape_.frame_length > 0) {
+            ready_.frames.erase(ready_.frames.begin(), ready_.frames.begin() + given_ * width);
+        } else {
+            ready_.tokens.erase(ready_.tokens.begin(), ready_.tokens.begin() + given_);
+        }
+        given_ = 0;
+    }
+
+    /// The rest of the record is passed over by open_record.
+    void fail(UnitPiece& piece, Error error) {
+        piece = {};
+        piece.unit = unit_;
+        piece.failure = std::move(error);
+        unit_open_ = false;
+        reverse_next_ = false;
+        record_open_ = false;
+    }
+
+    Source source_;
+    UnitShape shape_;
+    SourceCounts& counts_;
+
+    Symbols held_;           ///< symbols of the record that are not dropped or encoded yet
+    index_t held_start_ = 0; ///< offset of held_[0] in the source record
+    bool record_open_ = false;
+    bool record_ended_ = true; ///< all its symbols are read
+    bool file_broken_ = false;
+    index_t window_end_ = -1; ///< of the record's last unit; -1 before its first
+
+    Unit unit_;
+    bool unit_open_ = false;
+    bool unit_begun_ = false;    ///< a piece was given
+    bool unit_complete_ = false; ///< all its positions are in ready_
+    bool reverse_next_ = false;  ///< the same unit comes again, on the other strand
+    Encoded ready_;
+    index_t given_ = 0; ///< positions of ready_ that were given
+};
+
+} // namespace strandwave
