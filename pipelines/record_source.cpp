@@ -204,6 +204,7 @@ bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
             auto opened = open();
             if (!opened) {
                 piece = {};
+                piece.unit.record = -1;
                 piece.unit.file = piece.unit.name = display_name(files[file]);
                 piece.failure = opened.error();
                 close();

@@ -32,7 +32,8 @@ struct UnitPiece {
     std::vector<std::int32_t> tokens; ///< [positions], or
     std::vector<float> frames;        ///< [positions, frame_length]
     /// Set: the unit cannot be read; the piece is empty. If pieces of the unit came before, drop them. An error that
-    /// concerns a whole file (it does not open, it is truncated) comes as a unit too, named like the last record.
+    /// concerns a whole file (it does not open, it is truncated) comes as a unit too, named like the last record and
+    /// with record -1 unless it tore that record.
     std::optional<Error> failure;
 };
 

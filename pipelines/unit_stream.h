@@ -133,6 +133,7 @@ private:
             }
             if (!read(run)) { return false; }
             record_open_ = true;
+            unit_.record = -1;
             unit_.name = run.name;
             held_start_ = run.offset;
             window_end_ = -1;
@@ -282,6 +283,7 @@ private:
     void fail(UnitPiece& piece, Error error) {
         piece = {};
         piece.unit = unit_;
+        if (!record_open_) { piece.unit.record = -1; }
         piece.failure = std::move(error);
         unit_open_ = false;
         reverse_next_ = false;
