@@ -58,10 +58,11 @@ protected:
         auto const& ids = *reference_.find("input_ids");
         records_.resize(static_cast<std::size_t>(ids.shape[0]));
         length_ = ids.shape[1];
-        auto const* id = reinterpret_cast<std::int64_t const*>(ids.bytes.data());
-        for (auto& record : records_) {
-            record.tokens.assign(id, id + length_);
-            id += length_;
+        std::vector<std::int64_t> all(static_cast<std::size_t>(ids.elements()));
+        std::memcpy(all.data(), ids.bytes.data(), ids.bytes.size());
+        for (std::size_t b = 0; b < records_.size(); ++b) {
+            auto const first = all.begin() + static_cast<std::ptrdiff_t>(b) * length_;
+            records_[b].tokens.assign(first, first + length_);
         }
     }
 
