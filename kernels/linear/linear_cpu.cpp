@@ -1,0 +1,147 @@
+#include "kernels/linear/linear.h"
+#include "lib/core/buffer.h"
+#include "lib/core/check.h"
+
+#include <array>
+#include <dnnl.hpp>
+#include <map>
+#include <mutex>
+#include <omp.h>
+#include <shared_mutex>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+dnnl::engine const& cpu_engine() {
+    static dnnl::engine const engine(dnnl::engine::kind::cpu, 0);
+    return engine;
+}
+
+/// oneDNN of Debian runs OpenMP inside each call. Our threads are oneTBB's, one GEMM each: so one OpenMP thread.
+dnnl::stream& thread_stream() {
+    thread_local dnnl::stream stream = [] {
+        omp_set_num_threads(1);
+        return dnnl::stream(cpu_engine());
+    }();
+    return stream;
+}
+
+dnnl::memory::desc matrix(index_t rows, index_t cols, dnnl::memory::data_type type, dnnl::memory::format_tag tag) {
+    return {{rows, cols}, type, tag};
+}
+
+/// x rounded to bf16, in storage that a thread keeps.
+bf16_t const* round_to_bf16(View<float const, 2> x) {
+    thread_local Buffer<bf16_t> rounded;
+    index_t const size = x.rows * x.cols;
+    if (rounded.size() < size) { rounded = Buffer<bf16_t>(size); }
+    for (index_t i = 0; i < size; ++i) {
+        rounded[i] = to_bf16(x.data[i]);
+    }
+    return rounded.data();
+}
+
+} // namespace
+
+struct Linear::Impl {
+    index_t in = 0;
+    index_t out = 0;
+    dnnl::memory::data_type type = dnnl::memory::data_type::f32;
+    dnnl::memory weight; // packed for the widest use
+    dnnl::memory bias;
+
+    /// One compiled primitive for each row count and way of writing, made at first use.
+    using Key = std::pair<index_t, bool>;
+    mutable std::shared_mutex mutex;
+    mutable std::map<Key, dnnl::matmul> primitives;
+
+    dnnl::matmul::primitive_desc describe(index_t rows, bool accumulate, dnnl::memory::desc const& weights) const {
+        using Tag = dnnl::memory::format_tag;
+        auto const x = matrix(rows, in, type, Tag::ab);
+        auto const y = matrix(rows, out, dnnl::memory::data_type::f32, Tag::ab);
+        dnnl::primitive_attr attributes;
+        if (accumulate) {
+            dnnl::post_ops post;
+            post.append_sum(1.0F);
+            attributes.set_post_ops(post);
+        }
+        if (!bias) { return {dnnl::matmul::desc(x, weights, y), attributes, cpu_engine()}; }
+        auto const b = matrix(1, out, dnnl::memory::data_type::f32, Tag::ab);
+        return {dnnl::matmul::desc(x, weights, b, y), attributes, cpu_engine()};
+    }
+
+    dnnl::matmul primitive(index_t rows, bool accumulate) const {
+        Key const key{rows, accumulate};
+        {
+            std::shared_lock const lock(mutex);
+            auto const found = primitives.find(key);
+            if (found != primitives.end()) { return found->second; }
+        }
+        dnnl::matmul made(describe(rows, accumulate, weight.get_desc()));
+        std::unique_lock const lock(mutex);
+        return primitives.emplace(key, std::move(made)).first->second;
+    }
+};
+
+Linear::Linear() = default;
+Linear::~Linear() = default;
+Linear::Linear(Linear&&) noexcept = default;
+Linear& Linear::operator=(Linear&&) noexcept = default;
+
+Linear::Linear(View<float const, 2> weight, View<float const, 1> bias, DType dtype) : impl_(std::make_unique<Impl>()) {
+    if (dtype != DType::f32 && dtype != DType::bf16) {
+        throw Error(ErrorCode::unsupported, "linear: dtype " + std::string(dtype_name(dtype)) + " is not f32 or bf16");
+    }
+    if (!bias.empty()) { check_extent("linear", "bias", bias.size, weight.rows); }
+    constexpr index_t kTypicalRows = 128; // the packing that suits a block; other row counts use it as it is
+    using Tag = dnnl::memory::format_tag;
+    impl_->in = weight.cols;
+    impl_->out = weight.rows;
+    impl_->type = dtype == DType::f32 ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+    auto& stream = thread_stream();
+    if (!bias.empty()) {
+        impl_->bias = dnnl::memory(matrix(1, impl_->out, dnnl::memory::data_type::f32, Tag::ab), cpu_engine());
+        std::copy_n(bias.data, bias.size, static_cast<float*>(impl_->bias.get_data_handle()));
+    }
+    auto const any = matrix(impl_->in, impl_->out, impl_->type, Tag::any);
+    impl_->weight = dnnl::memory(impl_->describe(kTypicalRows, false, any).weights_desc(), cpu_engine());
+    // [out, in] row-major is [in, out] column-major. oneDNN reads the source only.
+    auto const plain = dnnl::memory::desc({impl_->in, impl_->out}, dnnl::memory::data_type::f32,
+                                          dnnl::memory::dims{1, weight.row_stride});
+    dnnl::memory source(plain, cpu_engine(), const_cast<float*>(weight.data));
+    dnnl::reorder(source, impl_->weight).execute(stream, source, impl_->weight);
+    stream.wait();
+}
+
+index_t Linear::in() const noexcept { return impl_->in; }
+index_t Linear::out() const noexcept { return impl_->out; }
+
+void Linear::apply(View<float const, 2> x, View<float, 2> y, bool accumulate) const {
+    check_matrix("linear", "y", y, x.rows, impl_->out);
+    check_extent("linear", "in of x", x.cols, impl_->in);
+    check_extent("linear", "row stride of x", x.row_stride, x.cols);
+    check_extent("linear", "row stride of y", y.row_stride, y.cols);
+    if (x.rows == 0) { return; }
+    using Tag = dnnl::memory::format_tag;
+    // oneDNN takes void* for what it only reads.
+    void* source = impl_->type == dnnl::memory::data_type::f32
+                       ? static_cast<void*>(const_cast<float*>(x.data))
+                       : static_cast<void*>(const_cast<bf16_t*>(round_to_bf16(x)));
+    dnnl::memory const x_memory(matrix(x.rows, x.cols, impl_->type, Tag::ab), cpu_engine(), source);
+    dnnl::memory const y_memory(matrix(y.rows, y.cols, dnnl::memory::data_type::f32, Tag::ab), cpu_engine(), y.data);
+    std::unordered_map<int, dnnl::memory> arguments{
+        {DNNL_ARG_SRC, x_memory}, {DNNL_ARG_WEIGHTS, impl_->weight}, {DNNL_ARG_DST, y_memory}};
+    if (impl_->bias) { arguments.emplace(DNNL_ARG_BIAS, impl_->bias); }
+    auto& stream = thread_stream();
+    impl_->primitive(x.rows, accumulate).execute(stream, arguments);
+    stream.wait();
+}
+
+bool bf16_is_native() noexcept {
+    auto const isa = dnnl::get_effective_cpu_isa();
+    return isa >= dnnl::cpu_isa::avx512_core_amx ||
+           (isa >= dnnl::cpu_isa::avx512_core_bf16 && __builtin_cpu_is("amd") != 0);
+}
+
+} // namespace strandwave
