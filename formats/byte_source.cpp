@@ -1,0 +1,55 @@
+#include "formats/byte_source.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace strandwave {
+namespace {
+
+index_t read_some(int descriptor, char* to, index_t bytes) {
+    for (;;) {
+        ssize_t const got = ::read(descriptor, to, static_cast<std::size_t>(bytes));
+        if (got >= 0 || errno != EINTR) { return got; }
+    }
+}
+
+} // namespace
+
+std::string input_name(std::filesystem::path const& path) { return path == "-" ? "stdin" : path.string(); }
+
+Result<ByteSource> open_byte_source(std::filesystem::path const& path) {
+    if (path == "-") {
+        return ByteSource([](char* to, index_t bytes) { return read_some(STDIN_FILENO, to, bytes); });
+    }
+    int const descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        auto const code = errno == ENOENT ? ErrorCode::not_found : ErrorCode::io;
+        return Error(code, path.string() + ": cannot be opened: " + std::strerror(errno));
+    }
+    auto const owner = std::shared_ptr<int>(new int(descriptor), [](int* held) {
+        ::close(*held);
+        delete held;
+    });
+    struct stat status {};
+    if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return Error(ErrorCode::io, path.string() + ": is a directory, not a file");
+    }
+    return ByteSource([owner](char* to, index_t bytes) { return read_some(*owner, to, bytes); });
+}
+
+index_t read_fully(ByteSource const& source, char* to, index_t bytes) {
+    index_t done = 0;
+    while (done < bytes) {
+        index_t const got = source(to + done, bytes - done);
+        if (got < 0) { return -1; }
+        if (got == 0) { break; }
+        done += got;
+    }
+    return done;
+}
+
+} // namespace strandwave
