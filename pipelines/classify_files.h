@@ -1,0 +1,33 @@
+#pragma once
+
+#include "pipelines/table_writer.h"
+#include "pipelines/unit_runner.h"
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace strandwave {
+
+inline constexpr std::string_view kUnclassified = "unclassified";
+
+struct ClassifyOptions {
+    UnitRunOptions run;         ///< `logits` is set by classify_files
+    double min_probability = 0; ///< a best class below it is reported as kUnclassified
+};
+
+struct ClassifyReport {
+    RunReport run;
+    std::vector<index_t> class_rows; ///< rows given to each label
+    index_t unclassified = 0;
+};
+
+/// Probabilities of the classes: softmax, in double. A single logit is one class against none: its sigmoid.
+std::vector<double> class_probabilities(std::span<float const> logits);
+
+/// Classifies every unit of `source` into `table`, in input order. A row whose logits are not finite is kUnclassified.
+/// `listener` hears failures and progress. Throws unsupported, naming `probe`, for a model without a classifier head.
+ClassifyReport classify_files(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
+                              ClassifyOptions options, ClassTable& table, UnitListener& listener);
+
+} // namespace strandwave
