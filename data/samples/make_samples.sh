@@ -70,6 +70,10 @@ for digit in 2 5 8; do
     flac --silent --best --no-padding -o "digits/${digit}_allison.flac" "digits/${digit}_allison.wav"
 done
 
-rm -rf "$here/digits"
-cp -r genomes.fa.gz genomes.tsv reads.fastq.gz reads.tsv reads.bam reads_bam.tsv digits "$here/"
+mkdir licences
+for package in "${packages[@]}"; do cp "$doc/$package/copyright" "licences/$package.txt"; done
+cp /usr/share/common-licenses/GPL-3 licences/GPL-3.txt
+
+rm -rf "$here/digits" "$here/licences"
+cp -r genomes.fa.gz genomes.tsv reads.fastq.gz reads.tsv reads.bam reads_bam.tsv digits licences "$here/"
 for package in "${packages[@]}"; do dpkg-deb -f "$package"_*.deb Package Version | paste -sd' '; done

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# tests/fuzz/run.sh BUILD [SECONDS]: every fuzz target for a short while (10 s), from its corpus in tests/fuzz/corpus.
+# New inputs go to BUILD/fuzz-corpus, crashing ones to BUILD/fuzz-crash: make those a fixture.
+set -euo pipefail
+build=$(cd "${1:?build folder}" && pwd)
+seconds=${2:-10}
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+fuzz_one() {
+    local target=$1 name corpus=()
+    name=$(basename "$target")
+    mkdir -p "$build/fuzz-corpus/$name" "$build/fuzz-crash"
+    if [[ -d corpus/$name ]]; then corpus=("corpus/$name"); fi
+    if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
+        -artifact_prefix="$build/fuzz-crash/$name-" "$build/fuzz-corpus/$name" "${corpus[@]}" \
+        > "$build/fuzz-corpus/$name.log" 2>&1 < /dev/null; then
+        echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$build/fuzz-corpus/$name.log") inputs, no finding"
+    else
+        tail -n 60 "$build/fuzz-corpus/$name.log"
+        echo "$name: FAILED"
+        return 1
+    fi
+}
+
+found=0
+failed=0
+for target in "$build"/tests/fuzz/*_fuzz; do
+    [[ -x $target ]] || continue
+    found=$((found + 1))
+    fuzz_one "$target" || failed=$((failed + 1))
+done
+echo "$found fuzz targets, $failed failed"
+[[ $found -gt 0 && $failed -eq 0 ]]

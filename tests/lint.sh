@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Checks of the sources themselves:
+#   tests/lint.sh format            every source is as clang-format 14 writes it
+#   tests/lint.sh reformat          makes it so
+#   tests/lint.sh headers BUILD     every header compiles alone, with g++ and with clang 14
+#   tests/lint.sh tidy BUILD        clang-tidy over the sources of the rooms (not of the tests), by .clang-tidy
+set -euo pipefail
+export LC_ALL=C.UTF-8
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+jobs=${STRANDWAVE_JOBS:-$(nproc)}
+rooms=(apps formats kernels lib pipelines)
+
+sources() { find "${rooms[@]}" tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) | sort; }
+
+# Zero files would be a pass that means nothing.
+some() {
+    local files
+    files=$(cat)
+    [[ -n $files ]] || { echo "lint: no files found" >&2; return 1; }
+    printf '%s\n' "$files"
+}
+
+case ${1:-} in
+    format) sources | some | xargs -d '\n' clang-format --dry-run -Werror ;;
+    reformat) sources | some | xargs -d '\n' clang-format -i ;;
+    headers)
+        ninja -C "${2:?build folder}" -j "$jobs" --quiet all_verify_interface_header_sets
+        # -inl.h files are parts of their .cpp file and are no headers of their own.
+        find "${rooms[@]}" -name '*.h' ! -name '*-inl.h' | sort | some |
+            xargs -d '\n' -P "$jobs" -n 4 clang++ -std=c++20 -I. -Wall -Wextra -Werror -Wno-pragma-once-outside-header \
+                -fsyntax-only -x c++
+        ;;
+    tidy)
+        build=${2:?build folder}
+        [[ -f $build/compile_commands.json ]] || { echo "lint: $build has no compile_commands.json" >&2; exit 1; }
+        find "${rooms[@]}" -name '*.cpp' ! -name '*_reference.cpp' | sort | some |
+            xargs -d '\n' -P "$jobs" -n 1 clang-tidy -p "$build" --quiet
+        ;;
+    *)
+        sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+        exit 2
+        ;;
+esac
