@@ -38,9 +38,10 @@ struct ModelConfig {
     float norm_epsilon = 1e-5F;
     std::optional<float> mixer_rms_epsilon; ///< Falcon-Mamba: weightless RMS norm on dt, B and C
 
-    bool bidirectional = false; ///< Caduceus
-    bool rcps = false;          ///< Caduceus-PS: two strands share every parameter
-    bool fused_add_norm = true; ///< Caduceus-PS: the published fused path swaps the strands in each block
+    bool bidirectional = false;   ///< Caduceus
+    bool rcps = false;            ///< Caduceus-PS: two strands share every parameter
+    bool fused_add_norm = true;   ///< Caduceus-PS: the published fused path swaps the strands in each block
+    bool tied_projections = true; ///< in_proj and out_proj of the reverse mixers are the forward ones
     BidirectionalStrategy strategy = BidirectionalStrategy::add;
     std::vector<std::int32_t> complement_map; ///< [vocab_size] for rcps, else may be empty
 
