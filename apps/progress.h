@@ -36,7 +36,7 @@ class LoggingListener : public UnitListener {
 public:
     explicit LoggingListener(Progress& progress) : progress_(progress) {}
     void failure(UnitFailure const& failure) override;
-    void progress(RunReport const& report) override { progress_.update(report); }
+    void progress(RunReport const& report) override; ///< throws Interrupted after SIGINT
 
 private:
     Progress& progress_;

@@ -1,5 +1,6 @@
 #include "pipelines/record_source.h"
 
+#include "formats/region_reader.h"
 #include "lib/encode/audio_encoder.h"
 #include "lib/encode/nucleotide_encoder.h"
 #include "pipelines/unit_stream.h"
@@ -17,10 +18,11 @@ class DnaSource {
 public:
     using Symbols = std::string;
 
-    DnaSource(std::unique_ptr<SequenceReader> reader, NucleotidePolicy policy, bool special_tokens,
-              NucleotideCounts& counts)
-        : reader_(std::move(reader)), encoder_(policy), counts_(counts) {
-        if (special_tokens) {
+    /// `regions` are what the records of `reader` are, or empty: then they are whole sequences.
+    DnaSource(std::unique_ptr<SequenceReader> reader, std::vector<Region> regions,
+              PreprocessorConfig const& preprocessor, NucleotideCounts& counts)
+        : reader_(std::move(reader)), regions_(std::move(regions)), encoder_(preprocessor.nucleotide), counts_(counts) {
+        if (preprocessor.special_tokens) {
             prefix_ = encoder_.prefix_tokens();
             suffix_ = encoder_.suffix_tokens();
         }
@@ -30,6 +32,11 @@ public:
         auto outcome = reader_->next(chunk_, kReadSymbols);
         if (outcome && *outcome == ReadOutcome::chunk) {
             run = {std::move(chunk_.name), chunk_.offset, chunk_.last, std::move(chunk_.symbols)};
+            if (!regions_.empty()) {
+                auto const& region = regions_[static_cast<std::size_t>(chunk_.record)];
+                run.name = region.sequence;
+                run.offset += region.start;
+            }
         }
         return outcome;
     }
@@ -51,6 +58,7 @@ public:
 
 private:
     std::unique_ptr<SequenceReader> reader_;
+    std::vector<Region> regions_;
     NucleotideEncoder encoder_;
     NucleotideCounts& counts_;
     SequenceChunk chunk_;
@@ -99,11 +107,18 @@ struct RecordSource::Impl {
     Impl(std::vector<std::filesystem::path> files_, RecordSourceOptions options_)
         : files(std::move(files_)), options(std::move(options_)) {
         check_options();
+        if (!options.bed.empty()) { regions = read_bed(options.bed); }
+        for (auto const& text : options.regions) {
+            regions.push_back(parse_region(text));
+        }
+        if (!options.bed.empty() && regions.empty()) {
+            throw Error(ErrorCode::invalid_argument, options.bed.string() + ": holds no region");
+        }
     }
 
     void check_options() const;
     Result<std::unique_ptr<UnitStream>> open();
-    std::unique_ptr<UnitStream> open_dna(Input input, std::string const& name);
+    std::unique_ptr<UnitStream> open_dna(std::unique_ptr<SequenceReader> reader);
     std::unique_ptr<UnitStream> open_audio(Input input, std::string name);
     UnitShape shape(double sample_rate_hz) const;
     void close();
@@ -111,6 +126,7 @@ struct RecordSource::Impl {
 
     std::vector<std::filesystem::path> files;
     RecordSourceOptions options;
+    std::vector<Region> regions;
     SourceCounts counts;
     std::size_t file = 0;
     index_t channel = 0;
@@ -122,7 +138,7 @@ void RecordSource::Impl::check_options() const {
     auto const refuse = [](char const* reason) { throw Error(ErrorCode::invalid_argument, reason); };
     bool const dna = options.preprocessor.input == InputKind::dna;
     bool const frames = !dna && options.preprocessor.audio.encoding == AudioEncoding::frames;
-    bool const regions = !options.bed.empty() || !options.regions.empty();
+    bool const by_region = !options.bed.empty() || !options.regions.empty();
     if (options.min_length < 1) { refuse("--min-length must be 1 or more"); }
     if (options.limit < 0) { refuse("--limit must be 0 (all) or more"); }
     if (options.stride && !options.window) { refuse("--stride needs --window"); }
@@ -130,9 +146,9 @@ void RecordSource::Impl::check_options() const {
         refuse("the model and its preprocessor_config.json disagree: one reads tokens, the other frames");
     }
     if (!dna && options.preprocessor.strand != StrandPolicy::forward) { refuse("sound has no strands: drop --strand"); }
-    if (!dna && regions) { refuse("--bed and --region are for DNA"); }
+    if (!dna && by_region) { refuse("--bed and --region are for DNA"); }
     if (dna && options.input.raw_audio) { refuse("--raw is for sound, and this model reads DNA"); }
-    if (regions && files.size() != 1) { refuse("--bed and --region need exactly one input, an indexed FASTA"); }
+    if (by_region && files.size() != 1) { refuse("--bed and --region need exactly one input, an indexed FASTA"); }
     if (dna) { shape(0); }
     if (std::count(files.begin(), files.end(), "-") > 1) { refuse("stdin (-) can be read only once"); }
 }
@@ -151,11 +167,9 @@ UnitShape RecordSource::Impl::shape(double sample_rate_hz) const {
     return shape;
 }
 
-std::unique_ptr<UnitStream> RecordSource::Impl::open_dna(Input input, std::string const& name) {
-    auto const& preprocessor = options.preprocessor;
+std::unique_ptr<UnitStream> RecordSource::Impl::open_dna(std::unique_ptr<SequenceReader> reader) {
     return std::make_unique<CuttingStream<DnaSource>>(
-        name,
-        DnaSource(std::move(input.sequence), preprocessor.nucleotide, preprocessor.special_tokens, counts.letters),
+        display_name(files[file]), DnaSource(std::move(reader), regions, options.preprocessor, counts.letters),
         shape(0), counts);
 }
 
@@ -174,6 +188,7 @@ std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::str
 
 Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
     auto const name = display_name(files[file]);
+    if (!regions.empty()) { return open_dna(open_regions(files[file], regions)); } // what it throws is set-up
     try {
         auto input = open_input(files[file], options.input).value();
         bool const dna = options.preprocessor.input == InputKind::dna;
@@ -181,7 +196,7 @@ Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
             return Error(ErrorCode::unsupported, name + ": is a " + std::string(input.format) +
                                                      " file, but the model " + (dna ? "reads DNA" : "reads sound"));
         }
-        return dna ? open_dna(std::move(input), name) : open_audio(std::move(input), name);
+        return dna ? open_dna(std::move(input.sequence)) : open_audio(std::move(input), name);
     } catch (Error const& error) { return error; }
 }
 

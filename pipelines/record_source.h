@@ -72,11 +72,12 @@ struct SourceCounts {
 /// and the next one is read. Not thread-safe.
 class RecordSource {
 public:
-    /// Throws invalid_argument for options that contradict one another. Opens no file yet.
+    /// Throws invalid_argument for options that contradict one another, and what read_bed throws. Opens no input yet.
     RecordSource(std::vector<std::filesystem::path> files, RecordSourceOptions options);
     ~RecordSource();
 
     /// Fills `piece` with at most `max_positions` (>= 1) positions, more only if whole_units. False at the end.
+    /// Throws what open_regions throws: a region that is not there is an error of set-up.
     bool next(UnitPiece& piece, index_t max_positions);
 
     SourceCounts const& counts() const noexcept;

@@ -1,0 +1,263 @@
+#include "apps/common_options.h"
+
+#include "kernels/simd/simd_target.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <sstream>
+
+namespace strandwave {
+namespace {
+
+template <class Enum, std::size_t N>
+using Words = std::array<std::pair<char const*, Enum>, N>;
+
+constexpr Words<LowerCase, 3> kLowerCase{
+    {{"upper", LowerCase::upper}, {"mask", LowerCase::mask}, {"error", LowerCase::error}}};
+constexpr Words<AmbiguousBase, 3> kAmbiguousBase{
+    {{"token", AmbiguousBase::token}, {"skip", AmbiguousBase::skip}, {"error", AmbiguousBase::error}}};
+constexpr Words<IupacCode, 3> kIupac{
+    {{"n", IupacCode::n}, {"unknown", IupacCode::unknown}, {"error", IupacCode::error}}};
+constexpr Words<Uracil, 2> kUracil{{{"t", Uracil::t}, {"error", Uracil::error}}};
+constexpr Words<ChannelPolicy, 3> kChannels{
+    {{"mix", ChannelPolicy::mix}, {"first", ChannelPolicy::first}, {"each", ChannelPolicy::each}}};
+
+/// The flag takes one of the words only; an empty value means that it was not given.
+template <class Enum, std::size_t N>
+void add_word_flag(CLI::App& command, std::string const& name, std::string& value, Words<Enum, N> const& words,
+                   std::string const& help) {
+    std::vector<std::string> known;
+    for (auto const& word : words) {
+        known.emplace_back(word.first);
+    }
+    command.add_option(name, value, help)->check(CLI::IsMember(known))->group("Input policies");
+}
+
+template <class Enum, std::size_t N>
+void apply_word(std::string const& value, Words<Enum, N> const& words, Enum& to) {
+    for (auto const& [word, meaning] : words) {
+        if (value == word) { to = meaning; }
+    }
+}
+
+index_t available_memory_bytes() {
+    std::ifstream file("/proc/meminfo");
+    for (std::string line; std::getline(file, line);) {
+        if (line.rfind("MemAvailable:", 0) == 0) { return std::stoll(line.substr(13)) * 1024; }
+    }
+    return index_t{4} << 30;
+}
+
+index_t parse_bytes(std::string const& text) {
+    std::size_t stop = 0;
+    double amount = 0;
+    try {
+        amount = std::stod(text, &stop);
+    } catch (std::exception const&) {}
+    auto const unit = std::string("KMGT").find(stop < text.size() ? text[stop] : '\0');
+    bool const whole = stop == text.size() || (stop + 1 == text.size() && unit != std::string::npos);
+    if (stop == 0 || !whole || !(amount > 0) || amount > 1e15) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--max-memory " + text + ": give bytes, or a number with K, M, G or T");
+    }
+    double const factor = stop == text.size() ? 1.0 : std::pow(1024.0, static_cast<double>(unit + 1));
+    return static_cast<index_t>(std::min(amount * factor, 9e18));
+}
+
+/// Peak bytes that a symbol of a unit costs when the unit lies whole in memory: the symbol, its token or its share of
+/// the frames in three places on their way to the model, and for a bidirectional model the activations of one layer.
+double bytes_per_symbol(OpenedModel const& opened) {
+    auto const& config = opened.model->config();
+    auto const& audio = opened.preprocessor.audio;
+    bool const frames = config.frame_length > 0;
+    double const positions = frames ? 1.0 / static_cast<double>(std::max<index_t>(audio.frame_hop, 1)) : 1.0;
+    double const input = frames ? 4.0 * static_cast<double>(config.frame_length) : 4.0;
+    double const layer = config.bidirectional ? 4.0 * static_cast<double>(config.strands()) *
+                                                    static_cast<double>(3 * config.d_model + 5 * config.d_inner)
+                                              : 0.0;
+    return 4.0 + positions * (3.0 * input + layer);
+}
+
+DType compute_dtype(std::string const& word) { return word == "bf16" ? DType::bf16 : DType::f32; }
+
+void check_vocabulary(OpenedModel const& opened) {
+    auto const& config = opened.model->config();
+    auto const& preprocessor = opened.preprocessor;
+    if (config.frame_length > 0) { return; }
+    auto const needed = preprocessor.input == InputKind::dna
+                            ? NucleotideEncoder(preprocessor.nucleotide).vocabulary_size()
+                            : index_t{256};
+    if (config.vocab_size < needed) {
+        throw Error(ErrorCode::unsupported, "the model knows " + std::to_string(config.vocab_size) +
+                                                " tokens, but its preprocessor needs " + std::to_string(needed) +
+                                                "; set the right one in preprocessor_config.json");
+    }
+}
+
+} // namespace
+
+void add_log_options(CLI::App& command, LogOptions& options) {
+    command.add_flag("-q,--quiet", options.quiet, "No log, progress or summary on stderr; errors are still written");
+}
+
+void log_line(LogOptions const& options, std::string const& line) {
+    if (!options.quiet) { std::cerr << "strandwave: " << line << std::endl; }
+}
+
+void log_error(std::string const& line) { std::cerr << "strandwave: error: " << line << std::endl; }
+
+void add_compute_options(CLI::App& command, ComputeOptions& options) {
+    command.add_option("--dtype", options.dtype, "Of the matrix products; norms, scan and state are always fp32")
+        ->check(CLI::IsMember({"f32", "bf16"}))
+        ->capture_default_str()
+        ->group("Computing");
+    command.add_option("--device", options.device, "Where to compute")
+        ->check(CLI::IsMember({"cpu"}))
+        ->capture_default_str()
+        ->group("Computing");
+    command.add_option("--threads", options.threads, "Threads (default: all that the process may use)")
+        ->check(CLI::Range(1, 4096))
+        ->group("Computing");
+    command
+        .add_option("--chunk", options.chunk,
+                    "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) +
+                        "); bounds memory, never changes the result")
+        ->check(CLI::Range(index_t{1}, index_t{1} << 30))
+        ->group("Computing");
+}
+
+void add_model_options(CLI::App& command, ModelOptions& options) {
+    command.add_option("-m,--model", options.directory, "Model directory: config.json and the weights")
+        ->required()
+        ->type_name("DIR");
+    command.add_flag("--ignore-extra", options.ignore_extra, "Pass over tensors that the architecture does not know");
+}
+
+void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what) {
+    auto* const output = command.add_option("-o,--output", options.path, what)->type_name("PATH");
+    if (required) { output->required(); }
+    command.add_flag("--force", options.force, "Replace an output that exists");
+}
+
+void refuse_to_overwrite(std::filesystem::path const& path, bool force) {
+    if (!force && std::filesystem::exists(path)) {
+        throw Error(ErrorCode::already_exists, path.string() + ": is there already; give --force to replace it");
+    }
+}
+
+void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags) {
+    auto const known = [&command](std::string const& name, std::string& value, std::vector<std::string> const& words,
+                                  std::string const& help) {
+        command.add_option(name, value, help)->check(CLI::IsMember(words))->group("Input policies");
+    };
+    known("--pool", flags.pool, {"mean", "max", "last", "first"},
+          "How a record's vectors become one (default: the model's)");
+    known("--strand", flags.strand, {"forward", "reverse", "both"},
+          "DNA strand to read; both averages the two (default: the model's)");
+    command
+        .add_flag("--special-tokens", flags.special_tokens,
+                  "Add the tokens that the published tokenizer adds (default: none)")
+        ->group("Input policies");
+    add_word_flag(command, "--lower-case", flags.lower_case, kLowerCase,
+                  "Soft-masked letters: read as upper case, as N, or refuse (default: the model's, upper)");
+    add_word_flag(command, "--n", flags.n, kAmbiguousBase,
+                  "N: its token, left out, or refuse (default: the model's, token)");
+    add_word_flag(command, "--iupac", flags.iupac, kIupac,
+                  "R Y S W K M B D H V: as N, as the unknown token, or refuse (default: the model's, n)");
+    add_word_flag(command, "--uracil", flags.uracil, kUracil, "U: as T, or refuse (default: the model's, t)");
+    add_word_flag(command, "--channels", flags.channels, kChannels,
+                  "Sound: mean of the channels, the first, or a row for each (default: the model's, mix)");
+}
+
+void apply(PreprocessorFlags const& flags, PreprocessorConfig& config) {
+    if (!flags.pool.empty()) { config.pooling = parse_pooling(flags.pool); }
+    if (!flags.strand.empty()) { config.strand = parse_strand(flags.strand); }
+    if (flags.special_tokens) { config.special_tokens = true; }
+    apply_word(flags.lower_case, kLowerCase, config.nucleotide.lower_case);
+    apply_word(flags.n, kAmbiguousBase, config.nucleotide.n);
+    apply_word(flags.iupac, kIupac, config.nucleotide.iupac);
+    apply_word(flags.uracil, kUracil, config.nucleotide.uracil);
+    apply_word(flags.channels, kChannels, config.audio.channels);
+}
+
+void add_input_flags(CLI::App& command, InputFlags& flags) {
+    command
+        .add_option("INPUT", flags.files,
+                    "FASTA, FASTQ, SAM, BAM, CRAM, WAV, FLAC, OGG, MP3 or AIFF files, compressed or not; - is stdin")
+        ->required();
+    auto const add = [&command](std::string const& name, auto& value, std::string const& help) {
+        return command.add_option(name, value, help)->group("Input");
+    };
+    add("--raw", flags.raw, "The input is sound without a header: encoding:rate:channels, as s16le:16000:1");
+    add("--reference", flags.reference, "FASTA that a CRAM file was written against; never fetched from the network")
+        ->type_name("FASTA");
+    command
+        .add_flag("--keep-secondary", flags.keep_secondary, "Also secondary and supplementary alignments, else skipped")
+        ->group("Input");
+    add("--bed", flags.bed, "Read the regions of this BED file (0-based, half-open) from the one indexed FASTA")
+        ->type_name("FILE");
+    add("--region", flags.regions, "Read this region, chr:from-to (1-based, both ends in), as samtools has it")
+        ->expected(1)
+        ->take_all();
+    add("--window", flags.window,
+        "Cut records into windows of N bases or samples, or of seconds as 2.5s; the last one is kept from half a "
+        "window on (default: whole records)");
+    add("--stride", flags.stride, "From one window's start to the next's (default: the window, no overlap)");
+    add("--min-length", flags.min_length, "Skip records with fewer bases or samples (default: 1, empty ones)")
+        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+    add("--limit", flags.limit, "Stop after N records (default: all)")
+        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+    add("--max-memory", flags.max_memory,
+        "For records that must lie whole in memory (bidirectional models, --strand reverse and both), as 8G "
+        "(default: half of what is available)");
+}
+
+OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {
+    OpenedModel opened;
+    opened.model = Model::load(model.directory, {compute_dtype(compute.dtype), model.ignore_extra});
+    opened.threads = std::make_unique<Threads>(compute.threads);
+    opened.chunk = compute.chunk > 0 ? compute.chunk : kDefaultChunk;
+    std::ostringstream line;
+    line << "model " << model.directory.string() << " (" << architecture_name(opened.model->config().architecture)
+         << ", " << opened.model->parameters() << " parameters), device " << compute.device << " ("
+         << simd_target_name() << "), dtype " << compute.dtype << ", threads " << opened.threads->count() << ", chunk "
+         << opened.chunk;
+    log_line(log, line.str());
+    return opened;
+}
+
+OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, PreprocessorFlags const& flags,
+                       LogOptions const& log) {
+    OpenedModel opened = open_model(model, compute, log);
+    opened.preprocessor = read_preprocessor_config(model.directory, opened.model->config());
+    apply(flags, opened.preprocessor);
+    check_vocabulary(opened);
+    return opened;
+}
+
+RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened) {
+    RecordSourceOptions options;
+    options.preprocessor = opened.preprocessor;
+    options.input.sequence.keep_secondary = flags.keep_secondary;
+    options.input.sequence.reference = flags.reference;
+    if (!flags.raw.empty()) { options.input.raw_audio = RawAudioFormat::parse(flags.raw).value(); }
+    options.frame_length = opened.model->config().frame_length;
+    options.whole_units = opened.model->config().bidirectional;
+    if (!flags.window.empty()) { options.window = Extent::parse(flags.window); }
+    if (!flags.stride.empty()) { options.stride = Extent::parse(flags.stride); }
+    options.min_length = flags.min_length;
+    options.limit = flags.limit;
+    auto const bytes = flags.max_memory.empty() ? available_memory_bytes() / 2 : parse_bytes(flags.max_memory);
+    options.max_unit_symbols =
+        std::max<index_t>(1, static_cast<index_t>(static_cast<double>(bytes) / bytes_per_symbol(opened)));
+    options.bed = flags.bed;
+    options.regions = flags.regions;
+    return options;
+}
+
+} // namespace strandwave

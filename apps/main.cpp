@@ -1,0 +1,60 @@
+#include "apps/commands.h"
+#include "apps/common_options.h"
+#include "apps/interrupt.h"
+#include "kernels/simd/simd_target.h"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+#include <new>
+
+namespace strandwave {
+namespace {
+
+int as_int(ExitCode code) { return static_cast<int>(code); }
+
+void add_commands(CLI::App& program, CommandResult& result) {
+    program.require_subcommand(1);
+    program.set_version_flag("--version", [] {
+        return "strandwave " STRANDWAVE_VERSION "\nbackends: cpu\nSIMD target: " + simd_target_name();
+    });
+    program.footer("`strandwave COMMAND --help` shows the options of a command, their units and defaults, and an "
+                   "example.\nExit code: 0 all done, 1 some records failed, 2 usage or set-up.");
+    add_classify_command(program, result);
+    add_embed_command(program, result);
+    add_forward_command(program, result);
+    add_init_command(program, result);
+    add_probe_command(program, result);
+    add_info_command(program, result);
+    add_verify_command(program, result);
+    add_bench_command(program, result);
+    add_completion_command(program, result);
+    add_man_command(program, result);
+}
+
+int run(int argc, char** argv) {
+    CLI::App program("Reads DNA and sound of any length with state space models", "strandwave");
+    CommandResult result;
+    add_commands(program, result);
+    try {
+        program.parse(argc, argv);
+        return as_int(result.exit_code);
+    } catch (CLI::ParseError const& error) {
+        return program.exit(error) == 0 ? as_int(ExitCode::done) : as_int(ExitCode::unusable);
+    } catch (Interrupted const&) { return as_int(ExitCode::interrupted); } catch (Error const& error) {
+        log_error(error.message());
+    } catch (std::bad_alloc const&) {
+        log_error("out of memory; a smaller --chunk or --window needs less");
+    } catch (std::exception const& error) { log_error(error.what()); }
+    return as_int(ExitCode::unusable);
+}
+
+} // namespace
+} // namespace strandwave
+
+int main(int argc, char** argv) {
+    std::ios::sync_with_stdio(false);
+    std::signal(SIGPIPE, SIG_DFL); // a reader that closes stdout, as head does, ends the run quietly
+    strandwave::note_interrupts();
+    return strandwave::run(argc, argv);
+}

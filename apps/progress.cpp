@@ -1,0 +1,142 @@
+#include "apps/progress.h"
+
+#include "apps/interrupt.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <numeric>
+#include <sstream>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace strandwave {
+namespace {
+
+/// How far this process has read a file that it holds open; 0 if that cannot be told (no /proc, a mapped file).
+double bytes_read(std::filesystem::path const& file) {
+    struct stat wanted {};
+    if (::stat(file.c_str(), &wanted) != 0) { return 0; }
+    std::error_code error;
+    for (auto const& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+        struct stat found {};
+        if (::stat(entry.path().c_str(), &found) != 0 || found.st_ino != wanted.st_ino ||
+            found.st_dev != wanted.st_dev) {
+            continue;
+        }
+        std::ifstream info("/proc/self/fdinfo/" + entry.path().filename().string());
+        std::string key;
+        double position = 0;
+        if (info >> key >> position) { return position; }
+    }
+    return 0;
+}
+
+std::string clock_time(double seconds) {
+    auto const whole = static_cast<index_t>(seconds + 0.5);
+    std::ostringstream text;
+    text << whole / 3600 << ':' << std::setfill('0') << std::setw(2) << whole / 60 % 60 << ':' << std::setw(2)
+         << whole % 60;
+    return text.str();
+}
+
+std::string rate(double amount, double seconds) {
+    std::ostringstream text;
+    text << std::setprecision(3) << (seconds > 0 ? amount / seconds : 0.0);
+    return text.str();
+}
+
+void add_count(std::string& line, index_t count, std::string const& what) {
+    if (count > 0) { line += (line.empty() ? "" : ", ") + std::to_string(count) + " " + what; }
+}
+
+} // namespace
+
+Progress::Progress(LogOptions const& log, std::vector<std::filesystem::path> const& files)
+    : shown_(!log.quiet && ::isatty(STDERR_FILENO) == 1), files_(files), begin_(std::chrono::steady_clock::now()),
+      last_(begin_) {
+    for (auto const& file : files_) {
+        std::error_code error;
+        auto const size = std::filesystem::file_size(file, error);
+        bytes_.push_back(error ? 0.0 : static_cast<double>(size));
+    }
+}
+
+Progress::~Progress() { clear(); }
+
+double Progress::seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+}
+
+double Progress::fraction_done(RunReport const& report) const {
+    auto const all = std::accumulate(bytes_.begin(), bytes_.end(), 0.0);
+    auto const done = std::min(static_cast<std::size_t>(report.source.files_done), files_.size());
+    auto read = std::accumulate(bytes_.begin(), bytes_.begin() + static_cast<index_t>(done), 0.0);
+    if (done < files_.size()) { read += std::min(bytes_read(files_[done]), bytes_[done]); }
+    return all > 0 ? read / all : 0;
+}
+
+void Progress::update(RunReport const& report) {
+    auto const now = std::chrono::steady_clock::now();
+    if (!shown_ || now - last_ < std::chrono::milliseconds(200)) { return; }
+    last_ = now;
+    drawn_ = true;
+    double const elapsed = seconds();
+    double const fraction = fraction_done(report);
+    std::ostringstream line;
+    line << "\r\033[K" << report.source.records << " records, "
+         << rate(static_cast<double>(report.source.records), elapsed) << " records/s, "
+         << rate(static_cast<double>(report.positions), elapsed) << " tokens/s";
+    if (fraction > 0) {
+        line << ", " << static_cast<int>(100 * fraction) << " %, " << clock_time(elapsed * (1 - fraction) / fraction)
+             << " left";
+    }
+    std::cerr << line.str() << std::flush;
+}
+
+void Progress::clear() {
+    if (drawn_) { std::cerr << "\r\033[K" << std::flush; }
+    drawn_ = false;
+}
+
+void LoggingListener::failure(UnitFailure const& failure) {
+    progress_.clear();
+    log_error(failure.error.message() + " [" + std::string(error_code_name(failure.error.code())) + "]");
+}
+
+void LoggingListener::progress(RunReport const& report) {
+    throw_if_interrupted();
+    progress_.update(report);
+}
+
+void log_summary(LogOptions const& log, RunReport const& report, double seconds) {
+    auto const& source = report.source;
+    std::ostringstream line;
+    line << source.records << " records, " << report.rows << " rows, " << report.positions << " tokens in "
+         << std::fixed << std::setprecision(2) << seconds << " s (" << std::defaultfloat
+         << rate(static_cast<double>(report.positions), seconds) << " tokens/s)";
+    log_line(log, line.str());
+
+    std::string skipped;
+    add_count(skipped, source.too_short, "shorter than --min-length");
+    add_count(skipped, source.secondary, "secondary or supplementary");
+    add_count(skipped, report.no_position, "without a token");
+    if (!skipped.empty()) { log_line(log, "skipped: " + skipped); }
+
+    std::string letters;
+    add_count(letters, source.letters.lower_case, "lower case");
+    add_count(letters, source.letters.n, "N");
+    add_count(letters, source.letters.iupac, "other IUPAC codes");
+    add_count(letters, source.letters.uracil, "U");
+    if (!letters.empty()) {
+        log_line(log, "letters under a policy: " + letters + " of " + std::to_string(source.letters.symbols));
+    }
+    if (report.failed > 0) { log_line(log, "failed: " + std::to_string(report.failed) + " records or files"); }
+}
+
+ExitCode exit_code(RunReport const& report) { return report.failed > 0 ? ExitCode::records_failed : ExitCode::done; }
+
+} // namespace strandwave
