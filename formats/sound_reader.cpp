@@ -65,11 +65,10 @@ Result<SoundFile> open_with_libsndfile(std::string const& name) {
         file.sound.reset(sf_open_virtual(&io, SFM_READ, &file.info, file.bytes.get()));
     }
     if (!file.sound) {
-        auto const code = sf_error(nullptr) == SF_ERR_UNRECOGNISED_FORMAT ||
-                                  sf_error(nullptr) == SF_ERR_MALFORMED_FILE ||
-                                  sf_error(nullptr) > SF_ERR_UNSUPPORTED_ENCODING
-                              ? ErrorCode::malformed_input
-                              : ErrorCode::unsupported;
+        int const failure = sf_error(nullptr);
+        auto const code = failure == SF_ERR_UNSUPPORTED_ENCODING ? ErrorCode::unsupported
+                          : failure == SF_ERR_SYSTEM             ? ErrorCode::io
+                                                                 : ErrorCode::malformed_input;
         return Error(code, name + ": cannot be read as sound: " + sf_strerror(nullptr));
     }
     return file;
@@ -85,14 +84,16 @@ public:
         index_t const got = decode(to, frames);
         decoded_ += got;
         if (got == frames) { return got; }
-        if (sf_error(sound()) != SF_ERR_NO_ERROR) {
-            return Error(ErrorCode::malformed_input, name_ + ": damaged or cut off: decoding failed at frame " +
-                                                         std::to_string(decoded_) + ": " + sf_strerror(sound()));
-        }
+        auto const reason =
+            sf_error(sound()) == SF_ERR_NO_ERROR ? std::string() : std::string(": ") + sf_strerror(sound());
         if (promised_ >= 0 && decoded_ < promised_) {
             return Error(ErrorCode::truncated_input, name_ + ": cut off or damaged: the header promises " +
                                                          std::to_string(promised_) + " frames, but only " +
-                                                         std::to_string(decoded_) + " could be decoded");
+                                                         std::to_string(decoded_) + " could be decoded" + reason);
+        }
+        if (!reason.empty()) {
+            return Error(ErrorCode::malformed_input,
+                         name_ + ": damaged or cut off: decoding failed at frame " + std::to_string(decoded_) + reason);
         }
         if (auto whole = check_content(); !whole) { return whole.error(); }
         return got;

@@ -1,0 +1,65 @@
+#include "formats/partial_file.h"
+
+#include "lib/core/error.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+std::filesystem::path partial_name(std::filesystem::path const& path) {
+    static std::atomic<int> count{0};
+    auto name = path.filename().string() + ".partial-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
+    return path.parent_path() / name;
+}
+
+Error output_error(std::filesystem::path const& path, std::string const& what, int error) {
+    return Error(ErrorCode::io, path.string() + ": " + what + ": " + std::strerror(error));
+}
+
+} // namespace
+
+PartialFile::PartialFile(std::filesystem::path path) : path_(std::move(path)), partial_path_(partial_name(path_)) {
+    descriptor_ = ::open(partial_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) { throw output_error(path_, "cannot be written", errno); }
+}
+
+PartialFile::~PartialFile() {
+    if (descriptor_ >= 0) { ::close(descriptor_); }
+    std::error_code ignored;
+    if (!committed_) { std::filesystem::remove(partial_path_, ignored); }
+}
+
+void PartialFile::write_at(void const* from, index_t bytes, index_t offset) const {
+    auto const* data = static_cast<char const*>(from);
+    while (bytes > 0) {
+        ssize_t const done = ::pwrite(descriptor_, data, static_cast<std::size_t>(bytes), offset);
+        if (done < 0 && errno == EINTR) { continue; }
+        if (done < 0) { throw output_error(path_, "cannot be written", errno); }
+        data += done;
+        offset += done;
+        bytes -= done;
+    }
+}
+
+void PartialFile::reserve(index_t bytes) const {
+    int const error = ::posix_fallocate(descriptor_, 0, bytes);
+    if (error != 0) { throw output_error(path_, "cannot take " + std::to_string(bytes) + " bytes of disk", error); }
+}
+
+void PartialFile::commit() {
+    if (::close(std::exchange(descriptor_, -1)) != 0) { throw output_error(path_, "cannot be written", errno); }
+    std::error_code failed;
+    std::filesystem::rename(partial_path_, path_, failed);
+    if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
+    committed_ = true;
+}
+
+} // namespace strandwave

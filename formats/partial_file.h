@@ -1,0 +1,35 @@
+#pragma once
+
+#include "lib/core/view.h"
+
+#include <filesystem>
+
+namespace strandwave {
+
+/// An output that is whole or not there: written under another name in the same folder, and renamed when it is done.
+/// Without `commit()` nothing is left behind, and an older file of that name stays as it was.
+class PartialFile {
+public:
+    /// Creates the empty file `partial_path()`. Throws io, naming the path and the reason.
+    explicit PartialFile(std::filesystem::path path);
+    ~PartialFile();
+    PartialFile(PartialFile const&) = delete;
+    PartialFile& operator=(PartialFile const&) = delete;
+
+    std::filesystem::path const& path() const noexcept { return path_; }
+    std::filesystem::path const& partial_path() const noexcept { return partial_path_; }
+
+    void write_at(void const* from, index_t bytes, index_t offset) const; ///< from any thread. Throws io
+    void reserve(index_t bytes) const;                                    ///< takes the disk space now. Throws io
+
+    /// Gives the file its name. Throws io. A library that writes `partial_path()` by itself has to be done before.
+    void commit();
+
+private:
+    std::filesystem::path path_;
+    std::filesystem::path partial_path_;
+    int descriptor_ = -1;
+    bool committed_ = false;
+};
+
+} // namespace strandwave
