@@ -74,10 +74,12 @@ public:
         double const strands = static_cast<double>(config_.strands());
         double const directions = strands * (config_.bidirectional ? 2.0 : 1.0);
         index_t const E = config_.d_inner;
-        linear("in_proj", config_.d_model, 2 * E, dtype_, directions);
+        // Tied projections need to run only once for both directions.
+        double const projections = config_.tied_projections ? strands : directions;
+        linear("in_proj", config_.d_model, 2 * E, dtype_, projections);
         linear("x_proj", E, config_.dt_rank + 2 * config_.d_state, dtype_, directions);
         linear("dt_proj", config_.dt_rank, E, DType::f32, directions);
-        linear("out_proj", E, config_.d_model, dtype_, directions);
+        linear("out_proj", E, config_.d_model, dtype_, projections);
         scan(directions);
         conv(directions);
         norm(strands);

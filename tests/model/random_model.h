@@ -170,8 +170,8 @@ inline independent::Tensors RandomModel::tensors(std::uint64_t seed) const {
     std::string const prefix = caduceus() ? "caduceus.backbone." : "backbone.";
     std::string const wrapped = rcps() && !fused_add_norm ? ".submodule" : "";
     if (frame_length > 0) {
-        matrix(prefix + "frame_embeddings.weight", d_model, frame_length);
-        add(prefix + "frame_embeddings.bias", {d_model}, 0.0, 0.3);
+        matrix(prefix + "frame_embedding.weight", d_model, frame_length);
+        add(prefix + "frame_embedding.bias", {d_model}, 0.0, 0.3);
     } else if (caduceus()) {
         add(prefix + "embeddings.word_embeddings." + (rcps() ? "embedding.weight" : "weight"), {vocab_size, d_model},
             0.0, 1.0);

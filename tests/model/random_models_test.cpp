@@ -96,7 +96,7 @@ protected:
         for (auto at = record_.frames.begin(); at != record_.frames.end(); at += width) {
             frames.emplace_back(at, at + width);
         }
-        return forward.frames(frames, "backbone.frame_embeddings");
+        return forward.frames(frames, "backbone.frame_embedding");
     }
 
     /// The error of ours is at most twice that of plain fp32 loops, and a rounding of the result itself.
