@@ -17,10 +17,11 @@ enum class ReadOutcome : std::uint8_t { chunk, end_of_stream };
 
 /// A run of consecutive bases of one record. Owns its data.
 struct SequenceChunk {
-    index_t record = 0;      ///< 0-based number of the record in its file
+    index_t record = 0;      ///< 0-based number of the record among those that the reader gives
     std::string name;        ///< up to the first white space of the header; the region for `name:start-end` reads
     std::string description; ///< the rest of the header line, may be empty
     index_t offset = 0;      ///< 0-based position of `symbols[0]` in the record, in bases
+    index_t start = 0;       ///< 0-based position of the record in its source sequence; not 0 only for regions
     bool first = false;      ///< the record starts with this chunk
     bool last = false;       ///< the record ends with it; a record without symbols is one chunk, first and last
     std::string symbols;     ///< letters as the file has them (case kept), no white space

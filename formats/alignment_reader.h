@@ -1,0 +1,26 @@
+#pragma once
+
+#include "formats/file_bytes.h"
+#include "formats/sequence_reader.h"
+
+#include <string>
+
+namespace strandwave {
+
+/// The reads of SAM, BAM or CRAM, by htslib. Takes the file from its first byte; `name` is what messages call it.
+/// - Mapped and unmapped reads in file order. Secondary (0x100) and supplementary (0x800) records are skipped and
+///   counted, unless options.keep_secondary.
+/// - A read stored reverse (0x10) is given reverse-complemented: as the instrument read it. Bases that hard clipping
+///   removed are not in the file and not given.
+/// - The name is the file's; the description of a paired read is its number, "1" or "2". A read without sequence ("*")
+///   is a record of length 0. Letters come upper case, htslib keeps no others. A base given as '=' (equal to the
+///   reference) is unsupported.
+/// - A BAM, BGZF SAM or CRAM without its end marker is truncated_input, at open where the file can be asked and at the
+///   end of a pipe. A plain SAM cut between lines, or behind the quality of its last line, cannot be told.
+/// - CRAM: the bases come from options.reference and from the file itself, never from the network, nor from the paths
+///   that the file's header or REF_PATH and REF_CACHE name.
+/// A read lies in memory whole (htslib's bound is 2^31 bytes); the file does not.
+/// Throws truncated_input, malformed_input, not_found, io (the reference).
+std::unique_ptr<SequenceReader> open_alignments(FileBytes file, std::string name, SequenceReaderOptions const& options);
+
+} // namespace strandwave

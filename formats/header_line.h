@@ -1,0 +1,23 @@
+#pragma once
+
+#include "formats/text_cursor.h"
+
+#include <string>
+
+namespace strandwave {
+
+/// The first line of a FASTA or FASTQ record.
+struct HeaderLine {
+    std::string text;        ///< all of it, behind the '>' or '@'
+    std::string name;        ///< its first word; blanks before that do not count
+    std::string description; ///< the rest, without the blanks between
+};
+
+/// Passes the marker byte and its line. Throws malformed_input past 1 MiB or at a control character, truncated_input
+/// when the text ends in this line.
+HeaderLine read_header_line(TextCursor& text);
+
+/// A byte for a message: "'x'", or "byte 0x00" where it cannot be printed.
+std::string printable(char byte);
+
+} // namespace strandwave

@@ -1,0 +1,105 @@
+#include "formats/text_cursor.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace strandwave {
+namespace {
+
+constexpr std::size_t kBufferBytes = 256 * 1024;
+
+} // namespace
+
+TextCursor::TextCursor(BgzfSource source)
+    : source_(std::move(source)), buffer_(kBufferBytes), begin_(buffer_.data()), end_(buffer_.data()) {}
+
+/// Reads on behind the (few) bytes not yet passed; false at the end of the text.
+bool TextCursor::refill() {
+    auto const kept = static_cast<std::size_t>(end_ - begin_);
+    std::memmove(buffer_.data(), begin_, kept);
+    auto const got = source_.read({buffer_.data() + kept, buffer_.size() - kept});
+    begin_ = buffer_.data();
+    end_ = begin_ + kept + got;
+    return got > 0;
+}
+
+void TextCursor::advance(char const* to) noexcept {
+    position_.offset += to - begin_;
+    begin_ = to;
+}
+
+bool TextCursor::at_end() { return begin_ == end_ && !refill(); }
+
+TextCursor::Piece TextCursor::next_piece(std::size_t limit) {
+    if (at_end()) { return {{}, LineEnd::end_of_text}; }
+    auto const available = static_cast<std::size_t>(end_ - begin_);
+    auto const take = std::min(limit, available);
+    auto const seen = take < available ? take + 1 : take; // the newline right behind the piece is passed with it
+    if (auto const* newline = static_cast<char const*>(std::memchr(begin_, '\n', seen))) {
+        std::string_view text(begin_, static_cast<std::size_t>(newline - begin_));
+        if (!text.empty() && text.back() == '\r') { text.remove_suffix(1); }
+        advance(newline + 1);
+        ++position_.line;
+        line_start_ = true;
+        return {text, LineEnd::newline};
+    }
+    std::string_view text(begin_, take);
+    // A carriage return waits until it is known whether a newline follows.
+    if (text.back() == '\r') { text.remove_suffix(1); }
+    if (text.empty()) { return pass_carriage_return(); }
+    advance(begin_ + text.size());
+    line_start_ = false;
+    return {text, LineEnd::none};
+}
+
+TextCursor::Piece TextCursor::pass_carriage_return() {
+    if (end_ - begin_ < 2) { refill(); }
+    bool const newline = end_ - begin_ >= 2 && begin_[1] == '\n';
+    bool const last = end_ - begin_ == 1;
+    std::string_view const text(begin_, newline || last ? 0 : 1);
+    advance(begin_ + (newline ? 2 : 1));
+    position_.line += newline ? 1 : 0;
+    line_start_ = newline;
+    if (newline) { return {text, LineEnd::newline}; }
+    return {text, last ? LineEnd::end_of_text : LineEnd::none};
+}
+
+TextCursor::LineEnd TextCursor::next_line(std::string& text, std::size_t limit) {
+    text.clear();
+    while (true) {
+        auto const piece = next_piece(limit + 1);
+        text.append(piece.text);
+        if (text.size() > limit) {
+            throw error(ErrorCode::malformed_input, "line is longer than " + std::to_string(limit) + " bytes");
+        }
+        if (piece.end != LineEnd::none) { return piece.end; }
+    }
+}
+
+void TextCursor::skip_byte() noexcept {
+    advance(begin_ + 1);
+    line_start_ = false;
+}
+
+void TextCursor::skip_empty_lines() {
+    while (line_start_ && !at_end() && (peek() == '\n' || peek() == '\r')) {
+        if (!next_piece(1).text.empty()) { throw error(ErrorCode::malformed_input, "carriage return inside a line"); }
+    }
+}
+
+void TextCursor::skip_white_space() {
+    while (!at_end()) {
+        char const byte = peek();
+        if (byte != ' ' && byte != '\t' && byte != '\n' && byte != '\r') { return; }
+        advance(begin_ + 1);
+        position_.line += byte == '\n' ? 1 : 0;
+        line_start_ = byte == '\n';
+    }
+}
+
+Error TextCursor::error_at(Position position, ErrorCode code, std::string const& reason) const {
+    return {code, name() + ": line " + std::to_string(position.line) + ", byte " + std::to_string(position.offset) +
+                      ": " + reason};
+}
+
+} // namespace strandwave

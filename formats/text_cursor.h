@@ -1,0 +1,67 @@
+#pragma once
+
+#include "formats/bgzf_source.h"
+#include "lib/core/error.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace strandwave {
+
+/// Walks over the lines of a text in bounded memory. "\n" and "\r\n" end a line, so does the end of the text; any other
+/// "\r" is an ordinary byte. Everything here throws what BgzfSource::read throws.
+class TextCursor {
+public:
+    enum class LineEnd : unsigned char { none, newline, end_of_text };
+
+    /// A run of bytes of one line, valid until the next call. `end` tells whether the line ends with it.
+    struct Piece {
+        std::string_view text;
+        LineEnd end = LineEnd::none;
+    };
+
+    /// A place in the text, for messages.
+    struct Position {
+        index_t line = 1;   ///< 1-based
+        index_t offset = 0; ///< 0-based, in bytes of text (after decompression)
+    };
+
+    explicit TextCursor(BgzfSource source);
+
+    bool at_end();                                              ///< no byte is left
+    char peek() const noexcept { return *begin_; }              ///< the next byte; only when not at_end()
+    bool at_line_start() const noexcept { return line_start_; } ///< the last thing passed was a line's end
+    Position position() const noexcept { return position_; }    ///< of the next byte
+
+    /// Passes and returns at most `limit` (>= 1) bytes of the current line. The line's end is passed with its last
+    /// byte.
+    Piece next_piece(std::size_t limit);
+
+    /// Passes and returns the rest of the line in `text`; malformed_input past `limit` bytes.
+    LineEnd next_line(std::string& text, std::size_t limit);
+
+    void skip_byte() noexcept; ///< passes the byte that peek() shows, which is no line's end
+    void skip_empty_lines();   ///< passes line ends
+    void skip_white_space();   ///< passes line ends, blanks, tabs and carriage returns
+
+    std::string const& name() const noexcept { return source_.name(); }
+
+    /// An error that names the input and a place: "a.fa: line 3, byte 17: reason".
+    Error error_at(Position position, ErrorCode code, std::string const& reason) const;
+    Error error(ErrorCode code, std::string const& reason) const { return error_at(position_, code, reason); }
+
+private:
+    bool refill();
+    void advance(char const* to) noexcept;
+    Piece pass_carriage_return();
+
+    BgzfSource source_;
+    std::vector<char> buffer_;
+    char const* begin_; ///< [begin_, end_) of buffer_ is not yet passed
+    char const* end_;
+    Position position_;
+    bool line_start_ = true;
+};
+
+} // namespace strandwave
