@@ -7,7 +7,9 @@
 #include <cmath>
 #include <lbfgs.h>
 #include <limits>
+#include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -31,27 +33,44 @@ struct Standardisation {
     std::vector<double> scale; ///< 1 / standard deviation; 0 for a feature that never changes
 };
 
-Split stratified_split(std::span<std::int32_t const> labels, index_t classes, LinearProbeOptions const& options) {
-    std::vector<std::vector<index_t>> members(static_cast<std::size_t>(classes));
+/// The rows of one record, or a single one.
+using Group = std::vector<index_t>;
+
+std::vector<std::vector<Group>> groups_of_classes(std::span<std::int32_t const> labels, index_t classes,
+                                                  std::span<index_t const> groups) {
+    std::vector<std::vector<Group>> members(static_cast<std::size_t>(classes));
+    std::map<std::pair<std::int32_t, index_t>, std::size_t> seen; // (class, group) -> its place in members
     for (std::size_t i = 0; i < labels.size(); ++i) {
-        members[static_cast<std::size_t>(labels[i])].push_back(static_cast<index_t>(i));
+        auto& own = members[static_cast<std::size_t>(labels[i])];
+        auto const row = static_cast<index_t>(i);
+        auto const [place, fresh] = seen.try_emplace({labels[i], groups.empty() ? row : groups[i]}, own.size());
+        if (fresh) { own.emplace_back(); }
+        own[place->second].push_back(row);
     }
+    return members;
+}
+
+Split stratified_split(std::span<std::int32_t const> labels, index_t classes, LinearProbeOptions const& options) {
     Random random(options.seed);
     Split split;
-    for (std::size_t c = 0; c < members.size(); ++c) {
-        auto& records = members[c];
-        if (records.empty()) {
-            throw Error(ErrorCode::invalid_argument, "class " + std::to_string(c) + " has no record to fit");
+    index_t number = 0;
+    for (auto& members : groups_of_classes(labels, classes, options.groups)) {
+        if (members.empty()) {
+            throw Error(ErrorCode::invalid_argument, "class " + std::to_string(number) + " has no record to fit");
         }
-        for (std::size_t i = records.size(); i > 1; --i) {
-            std::swap(records[i - 1], records[random.below(i)]);
+        ++number;
+        for (std::size_t i = members.size(); i > 1; --i) {
+            std::swap(members[i - 1], members[random.below(i)]);
         }
-        // Rounded, but at least one record to fit, and one to hold out where there are two.
-        auto const n = static_cast<index_t>(records.size());
+        // Rounded, but at least one to fit, and one to hold out where there are two.
+        auto const n = static_cast<index_t>(members.size());
         auto const wanted = static_cast<index_t>(std::lround(options.validation * static_cast<double>(n)));
-        index_t const held = std::clamp<index_t>(wanted, n >= 2 ? 1 : 0, n - 1);
-        split.held_out.insert(split.held_out.end(), records.begin(), records.begin() + held);
-        split.fitted.insert(split.fitted.end(), records.begin() + held, records.end());
+        index_t const held = std::min(n - 1, std::max<index_t>(wanted, 1));
+        for (index_t i = 0; i < n; ++i) {
+            auto const& rows = members[static_cast<std::size_t>(i)];
+            auto& part = i < held ? split.held_out : split.fitted;
+            part.insert(part.end(), rows.begin(), rows.end());
+        }
     }
     if (split.held_out.empty()) {
         throw Error(ErrorCode::invalid_argument, "no class has two records: nothing can be held out");
@@ -233,6 +252,10 @@ void check(View<float const, 2> features, std::span<std::int32_t const> labels, 
         throw Error(ErrorCode::shape_mismatch,
                     std::to_string(features.rows) + " feature rows, but " + std::to_string(labels.size()) + " labels");
     }
+    if (!options.groups.empty() && options.groups.size() != labels.size()) {
+        throw Error(ErrorCode::shape_mismatch, std::to_string(labels.size()) + " labels, but " +
+                                                   std::to_string(options.groups.size()) + " group numbers");
+    }
     if (classes < 2) { throw Error(ErrorCode::invalid_argument, "a probe needs at least two classes"); }
     if (!(options.validation > 0 && options.validation < 1)) {
         throw Error(ErrorCode::invalid_argument, "the held-out share must lie between 0 and 1");
@@ -303,8 +326,8 @@ LinearProbe fit_linear_probe(View<float const, 2> features, std::span<std::int32
     LinearProbe probe;
     probe.lambda = stop.best_lambda;
     fold(stop.best, by, classes, probe);
-    probe.fitted_records = fitted.size();
-    probe.validation_records = held_out.size();
+    probe.fitted_rows = fitted.size();
+    probe.validation_rows = held_out.size();
     probe.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
     for (index_t const row : split.fitted) {
         index_t const answer = predict(probe, features.row(row), features.cols, classes);

@@ -37,8 +37,8 @@ Sample blobs(index_t classes, index_t a_class, double spread, std::uint64_t seed
 TEST(LinearProbe, SeparatesClassesThatAreApart) {
     Sample const sample = blobs(4, 50, 0.05, 1);
     LinearProbe const probe = fit_linear_probe(sample.view(), sample.y, 4);
-    EXPECT_EQ(probe.validation_records, 40);
-    EXPECT_EQ(probe.fitted_records, 160);
+    EXPECT_EQ(probe.validation_rows, 40);
+    EXPECT_EQ(probe.fitted_rows, 160);
     EXPECT_EQ(probe.validation_correct, 40);
     EXPECT_EQ(probe.fitted_correct, 160);
     for (index_t truth = 0; truth < 4; ++truth) {
@@ -85,7 +85,37 @@ TEST(LinearProbe, EveryClassIsHeldOutAndFitted) {
     }
     LinearProbe const probe = fit_linear_probe(sample.view(), sample.y, 2);
     EXPECT_EQ(probe.confusion[2] + probe.confusion[3], 1);
-    EXPECT_EQ(probe.validation_records, 1 + 8);
+    EXPECT_EQ(probe.validation_rows, 1 + 8);
+}
+
+TEST(LinearProbe, GroupsAreNeverSplit) {
+    // Ten groups of five equal rows a class, and labels that only the copies of a row can tell: a split group would
+    // give its held-out rows away.
+    Random random(11);
+    Sample sample;
+    sample.features = 60;
+    std::vector<index_t> groups;
+    for (index_t group = 0; group < 40; ++group) {
+        std::vector<float> row;
+        for (index_t k = 0; k < sample.features; ++k) {
+            row.push_back(static_cast<float>(random.normal()));
+        }
+        for (int copy = 0; copy < 5; ++copy) {
+            sample.x.insert(sample.x.end(), row.begin(), row.end());
+            sample.y.push_back(static_cast<std::int32_t>(group % 2));
+            groups.push_back(group);
+        }
+    }
+    LinearProbe const leaking = fit_linear_probe(sample.view(), sample.y, 2);
+    EXPECT_EQ(leaking.validation_correct, leaking.validation_rows);
+    LinearProbeOptions options;
+    options.groups = groups;
+    LinearProbe const honest = fit_linear_probe(sample.view(), sample.y, 2, options);
+    EXPECT_EQ(honest.validation_rows, 40);
+    for (index_t const count : honest.confusion) {
+        EXPECT_EQ(count % 5, 0); // equal rows get equal answers
+    }
+    EXPECT_LT(honest.validation_correct, honest.validation_rows);
 }
 
 TEST(LinearProbe, RefusesWhatMakesNoSense) {
@@ -95,6 +125,10 @@ TEST(LinearProbe, RefusesWhatMakesNoSense) {
     EXPECT_THROW(fit_linear_probe(sample.view(), sample.y, 4), Error); // class 3 has no record
     EXPECT_THROW(fit_linear_probe(sample.view().rows_from(0, 3), sample.y, 3), Error);
     LinearProbeOptions options;
+    std::vector<index_t> const too_few = {1, 2};
+    options.groups = too_few;
+    EXPECT_THROW(fit_linear_probe(sample.view(), sample.y, 3, options), Error);
+    options.groups = {};
     options.validation = 0;
     EXPECT_THROW(fit_linear_probe(sample.view(), sample.y, 3, options), Error);
     sample.x[4] = std::numeric_limits<float>::quiet_NaN();
