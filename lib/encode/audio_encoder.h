@@ -31,6 +31,8 @@ std::int32_t mulaw_token(float sample) noexcept;
 /// if it holds samples that no frame before covers.
 class AudioEncoder {
 public:
+    /// Throws invalid_argument (a rate, frame length or hop that is not positive), unsupported (a source rate below
+    /// 1/64 of the model's).
     AudioEncoder(AudioPolicy policy, double source_rate_hz);
     ~AudioEncoder();
 
@@ -44,7 +46,8 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// Takes one channel (or, for `mix`, the mean of all) out of interleaved samples `[frames * channels]`.
+/// Takes one channel (or, for `mix`, the mean of all) out of interleaved samples `[frames * channels]`. `channel`
+/// counts for ChannelPolicy::each only. Throws invalid_argument.
 std::vector<float> take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy,
                                 index_t channel);
 

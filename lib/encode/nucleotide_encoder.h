@@ -29,7 +29,8 @@ struct NucleotidePolicy {
     Uracil uracil = Uracil::t;
 };
 
-/// How many letters each policy touched; goes into the summary of a run.
+/// How many letters of each kind came by, whatever the policy made of them; goes into the summary of a run. A letter
+/// can be of two kinds (a lower-case n).
 struct NucleotideCounts {
     index_t symbols = 0;
     index_t lower_case = 0;
@@ -50,17 +51,22 @@ public:
     /// error (malformed_input) that names the letter and its offset in `symbols`; `tokens` is then as it was.
     Result<void> encode(std::string_view symbols, std::vector<std::int32_t>& tokens, NucleotideCounts& counts) const;
 
-    index_t vocabulary_size() const noexcept;                           ///< before padding: 12, 7, 5
-    std::vector<std::int32_t> complement_map(index_t vocab_size) const; ///< id -> id of the complement, [vocab_size]
-    std::vector<std::int32_t> prefix_tokens() const;                    ///< what the published tokenizer puts before,
-    std::vector<std::int32_t> suffix_tokens() const;                    ///< and behind, for --special-tokens
+    index_t vocabulary_size() const noexcept; ///< before padding: 12, 7, 5
+    std::vector<std::int32_t>
+    complement_map(index_t vocab_size) const;        ///< id -> id of the complement, [vocab_size]; throws
+                                                     ///< invalid_argument if that is too small
+    std::vector<std::int32_t> prefix_tokens() const; ///< what the published tokenizer puts before,
+    std::vector<std::int32_t> suffix_tokens() const; ///< and behind, for --special-tokens
 
     /// Reverse complement in place, by the complement map of this vocabulary.
     void reverse_complement(std::vector<std::int32_t>& tokens) const;
 
 private:
+    void fill_tables();
+
     NucleotidePolicy policy_;
-    std::array<std::int16_t, 256> table_{};
+    std::array<std::int32_t, 256> ids_{};    ///< letter -> id; meaningless where `lanes_` says special
+    std::array<std::uint64_t, 256> lanes_{}; ///< letter -> what it counts as, one counter a lane of the word
 };
 
 } // namespace strandwave

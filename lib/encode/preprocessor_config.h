@@ -26,8 +26,14 @@ struct PreprocessorConfig {
     bool special_tokens = false;
 };
 
+/// What a directory without the file gets. Throws malformed_checkpoint, asking for the file, where architecture and
+/// vocabulary do not tell what the model reads.
+PreprocessorConfig default_preprocessor_config(ModelConfig const& model);
+
 /// Throws malformed_checkpoint naming file, key and the values that it may have; unknown keys are errors too.
 PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_directory, ModelConfig const& model);
+
+/// Writes all keys that the kind of input has, whole or not at all. Throws io.
 void write_preprocessor_config(std::filesystem::path const& model_directory, PreprocessorConfig const& config);
 
 /// Words of the flags and of the JSON file; parsing throws invalid_argument listing the words that are known.
