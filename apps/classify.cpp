@@ -53,7 +53,7 @@ ExitCode run_classify(ClassifyFlags const& flags) {
 
     RecordSource source(flags.input.files, source_options(flags.input, opened));
     std::optional<OutputFile> file;
-    if (!to_stdout) { file.emplace(flags.output.path, flags.output.force); }
+    if (!to_stdout) { file.emplace(flags.output.path); }
     auto& stream = file ? file->stream() : std::cout;
     ClassTable table(stream, flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv, labels,
                      flags.probabilities);

@@ -1,12 +1,12 @@
 #include "apps/common_options.h"
 
 #include "kernels/simd/simd_target.h"
+#include "lib/core/memory.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <sstream>
@@ -43,14 +43,6 @@ void apply_word(std::string const& value, Words<Enum, N> const& words, Enum& to)
     for (auto const& [word, meaning] : words) {
         if (value == word) { to = meaning; }
     }
-}
-
-index_t available_memory_bytes() {
-    std::ifstream file("/proc/meminfo");
-    for (std::string line; std::getline(file, line);) {
-        if (line.rfind("MemAvailable:", 0) == 0) { return std::stoll(line.substr(13)) * 1024; }
-    }
-    return index_t{4} << 30;
 }
 
 index_t parse_bytes(std::string const& text) {

@@ -1,25 +1,21 @@
 #pragma once
 
-#include <filesystem>
+#include "formats/partial_file.h"
+
 #include <fstream>
 #include <ostream>
 
 namespace strandwave {
 
-/// A text file that appears whole or not at all: written beside its place, and moved there by commit().
+/// A text file that appears whole or not at all.
 class OutputFile {
 public:
-    /// Throws already_exists (unless `overwrite`), io.
-    OutputFile(std::filesystem::path path, bool overwrite);
-    ~OutputFile(); ///< without commit, nothing is left
-    OutputFile(OutputFile const&) = delete;
-    OutputFile& operator=(OutputFile const&) = delete;
-
+    explicit OutputFile(std::filesystem::path const& path); ///< throws io
     std::ostream& stream() noexcept { return stream_; }
     void commit(); ///< throws io, as on a full disk
 
 private:
-    std::filesystem::path path_, temporary_;
+    PartialFile file_;
     std::ofstream stream_;
 };
 

@@ -31,12 +31,8 @@ public:
     Result<ReadOutcome> read(SymbolRun<std::string>& run) {
         auto outcome = reader_->next(chunk_, kReadSymbols);
         if (outcome && *outcome == ReadOutcome::chunk) {
-            run = {std::move(chunk_.name), chunk_.offset, chunk_.last, std::move(chunk_.symbols)};
-            if (!regions_.empty()) {
-                auto const& region = regions_[static_cast<std::size_t>(chunk_.record)];
-                run.name = region.sequence;
-                run.offset += region.start;
-            }
+            run = {std::move(chunk_.name), chunk_.start + chunk_.offset, chunk_.last, std::move(chunk_.symbols)};
+            if (!regions_.empty()) { run.name = regions_[static_cast<std::size_t>(chunk_.record)].sequence; }
         }
         return outcome;
     }

@@ -211,8 +211,9 @@ private:
     void encode(index_t count) {
         auto const done = source_.encode(held_, count, ready_);
         if (!done) {
-            throw Error(done.error().code(), unit_.file + ": record " + unit_.name + ", from position " +
-                                                 std::to_string(held_start_) + " on: " + done.error().message());
+            auto const base = held_start_ > 0 ? ", counted from position " + std::to_string(held_start_) : "";
+            throw Error(done.error().code(),
+                        unit_.file + ": record " + unit_.name + base + ": " + done.error().message());
         }
     }
 
