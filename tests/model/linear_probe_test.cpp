@@ -89,7 +89,7 @@ TEST(LinearProbe, EveryClassIsHeldOutAndFitted) {
 }
 
 TEST(LinearProbe, GroupsAreNeverSplit) {
-    // Ten groups of five equal rows a class, and labels that only the copies of a row can tell: a split group would
+    // Twenty groups of five equal rows a class, and labels that only the copies of a row can tell: a split group would
     // give its held-out rows away.
     Random random(11);
     Sample sample;

@@ -1,0 +1,217 @@
+#include "apps/commands.h"
+#include "apps/common_options.h"
+#include "apps/model_directory.h"
+#include "apps/probe_labels.h"
+#include "apps/progress.h"
+#include "lib/checkpoint/safetensors.h"
+#include "lib/core/error.h"
+#include "lib/model/linear_probe.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+namespace strandwave {
+namespace {
+
+struct ProbeFlags {
+    ModelOptions model;
+    ComputeOptions compute;
+    PreprocessorFlags preprocessor;
+    InputFlags input;
+    LabelOptions labels;
+    OutputOptions output;
+    LogOptions log;
+    LinearProbeOptions fit;
+};
+
+/// Pooled vectors of all records that have a class.
+class Embeddings final : public LoggingListener {
+public:
+    Embeddings(Progress& progress, LabelSource const& labels) : LoggingListener(progress), labels_(labels) {}
+
+    void result(UnitResult const& result) override {
+        auto const label = labels_.label(result.unit);
+        if (!label) {
+            ++unlabelled_;
+            first_unlabelled_ = first_unlabelled_.empty() ? result.unit.name : first_unlabelled_;
+            return;
+        }
+        names_.push_back(*label);
+        records_.push_back(result.unit.record);
+        width_ = static_cast<index_t>(result.vector.size());
+        values_.insert(values_.end(), result.vector.begin(), result.vector.end());
+    }
+
+    /// The classes in alphabetical order.
+    std::vector<std::string> classes() const {
+        std::set<std::string> const sorted(names_.begin(), names_.end());
+        return {sorted.begin(), sorted.end()};
+    }
+
+    std::vector<std::int32_t> labels(std::vector<std::string> const& classes) const {
+        std::vector<std::int32_t> numbers;
+        for (auto const& name : names_) {
+            auto const place = std::lower_bound(classes.begin(), classes.end(), name);
+            numbers.push_back(static_cast<std::int32_t>(place - classes.begin()));
+        }
+        return numbers;
+    }
+
+    View<float const, 2> features() const { return {values_.data(), static_cast<index_t>(names_.size()), width_}; }
+    std::vector<index_t> const& records() const noexcept { return records_; }
+    index_t unlabelled() const noexcept { return unlabelled_; }
+    std::string const& first_unlabelled() const noexcept { return first_unlabelled_; }
+
+private:
+    LabelSource const& labels_;
+    std::vector<std::string> names_;
+    std::vector<index_t> records_;
+    std::vector<float> values_;
+    index_t width_ = 0;
+    index_t unlabelled_ = 0;
+    std::string first_unlabelled_;
+};
+
+void print_table(LinearProbe const& probe, std::vector<std::string> const& classes) {
+    auto const line = [](char const* part, index_t correct, index_t rows) {
+        std::printf("%s\t%lld\t%lld\t%.4f\n", part, static_cast<long long>(rows), static_cast<long long>(correct),
+                    static_cast<double>(correct) / static_cast<double>(rows));
+    };
+    std::printf("split\trecords\tcorrect\taccuracy\n");
+    line("fitted", probe.fitted_correct, probe.fitted_rows);
+    line("held out", probe.validation_correct, probe.validation_rows);
+    std::printf("\nheld out: true\\predicted");
+    for (auto const& name : classes) {
+        std::printf("\t%s", name.c_str());
+    }
+    for (std::size_t truth = 0; truth < classes.size(); ++truth) {
+        std::printf("\n%s", classes[truth].c_str());
+        for (std::size_t answer = 0; answer < classes.size(); ++answer) {
+            std::printf("\t%lld", static_cast<long long>(probe.confusion[truth * classes.size() + answer]));
+        }
+    }
+    std::printf("\n");
+}
+
+char const* classifier_class(Architecture architecture) {
+    switch (architecture) {
+    case Architecture::mamba: return "MambaForSequenceClassification";
+    case Architecture::falcon_mamba: return "FalconMambaForSequenceClassification";
+    case Architecture::caduceus: return "CaduceusForSequenceClassification";
+    }
+    return "";
+}
+
+void write_config(std::filesystem::path const& from, std::filesystem::path const& to, Architecture architecture,
+                  std::vector<std::string> const& classes) {
+    std::ifstream in(from / "config.json");
+    auto config = nlohmann::ordered_json::parse(in);
+    config["architectures"] = {classifier_class(architecture)};
+    config["id2label"] = nlohmann::ordered_json::object();
+    config["label2id"] = nlohmann::ordered_json::object();
+    for (std::size_t i = 0; i < classes.size(); ++i) {
+        config["id2label"][std::to_string(i)] = classes[i];
+        config["label2id"][classes[i]] = i;
+    }
+    config.erase("num_labels");
+    std::ofstream out(to / "config.json");
+    out << config.dump(2) << '\n';
+    if (!out.flush()) { throw Error(ErrorCode::io, (to / "config.json").string() + ": cannot be written"); }
+}
+
+/// All tensors of the backbone as they are, and the new head in place of any old one.
+void write_weights(std::filesystem::path const& from, std::filesystem::path const& to, LinearProbe const& probe) {
+    TensorStore const store = open_checkpoint(from);
+    std::vector<TensorToWrite> tensors;
+    for (auto const& [name, tensor] : store.tensors()) {
+        if (name.rfind("lm_head.", 0) == 0 || name.rfind("score.", 0) == 0) { continue; }
+        tensors.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
+    }
+    auto const classes = static_cast<index_t>(probe.bias.size());
+    auto const width = static_cast<index_t>(probe.weight.size()) / classes;
+    tensors.push_back({"score.weight", DType::f32, {classes, width}, std::as_bytes(std::span(probe.weight))});
+    tensors.push_back({"score.bias", DType::f32, {classes}, std::as_bytes(std::span(probe.bias))});
+    write_safetensors(to / "model.safetensors", tensors);
+}
+
+ExitCode run(ProbeFlags const& flags) {
+    NewModelDirectory directory(flags.output.path, flags.output.force);
+    OpenedModel const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
+    LabelSource const labels(flags.labels, flags.input);
+
+    RecordSource source(flags.input.files, source_options(flags.input, opened));
+    UnitRunOptions how;
+    how.chunk = opened.chunk;
+    how.pooling = opened.preprocessor.pooling;
+    Progress progress(flags.log, flags.input.files);
+    Embeddings embeddings(progress, labels);
+    RunReport const report = run_units(source, opened.model, *opened.threads, how, embeddings);
+    progress.clear();
+    log_summary(flags.log, report, progress.seconds());
+    if (embeddings.unlabelled() > 0) {
+        log_line(flags.log, std::to_string(embeddings.unlabelled()) + " rows left out: no class is known for them (" +
+                                embeddings.first_unlabelled() + " is the first)");
+    }
+
+    auto const classes = embeddings.classes();
+    if (classes.size() < 2) {
+        throw Error(ErrorCode::invalid_argument,
+                    "a probe needs records of two classes or more; " + std::to_string(classes.size()) + " found");
+    }
+    LinearProbeOptions fit = flags.fit;
+    fit.groups = embeddings.records();
+    auto const probe =
+        fit_linear_probe(embeddings.features(), embeddings.labels(classes), static_cast<index_t>(classes.size()), fit);
+
+    write_config(flags.model.directory, directory.staging(), opened.model->config().architecture, classes);
+    write_weights(flags.model.directory, directory.staging(), probe);
+    write_preprocessor_config(directory.staging(), opened.preprocessor);
+    directory.commit();
+    print_table(probe, classes);
+    log_line(flags.log, "lambda " + std::to_string(probe.lambda) + "; model written to " + flags.output.path.string());
+    return exit_code(report);
+}
+
+} // namespace
+
+void add_probe_command(CLI::App& program, CommandResult& result) {
+    auto const flags = std::make_shared<ProbeFlags>();
+    CLI::App* command =
+        program.add_subcommand("probe", "Fit a linear classification head on a model's frozen, pooled embeddings");
+    add_model_options(*command, flags->model);
+    command
+        ->add_option("--labels", flags->labels.table,
+                     "Lines of record name, tab, class; a recording's name is its file")
+        ->type_name("FILE.tsv");
+    command
+        ->add_option("--labels-from", flags->labels.from,
+                     "Take classes from: file (its name up to the first _ or .), folder (its name), header (a "
+                     "key=value word of the record's header)")
+        ->check(CLI::IsMember({"file", "folder", "header"}));
+    command->add_option("--header-key", flags->labels.header_key, "The key of --labels-from header")
+        ->capture_default_str();
+    command->add_option("--validation", flags->fit.validation, "Share of every class that is held out (0 to 1)")
+        ->check(CLI::Range(0.001, 0.999))
+        ->capture_default_str();
+    command->add_option("--seed", flags->fit.seed, "Of the split")->capture_default_str();
+    add_input_flags(*command, flags->input);
+    add_output_options(*command, flags->output, true, "Model directory to write");
+    add_preprocessor_flags(*command, flags->preprocessor);
+    add_compute_options(*command, flags->compute);
+    add_log_options(*command, flags->log);
+    command->footer(
+        "Multinomial logistic regression on standardised features with an L2 penalty; the held-out records choose the\n"
+        "penalty and the iteration, so their accuracy is a little optimistic: test on data of its own. Windows of one\n"
+        "record are never split. The new directory classifies by itself and keeps the input policies given here.\n"
+        "Stdout: accuracies and the held-out confusion matrix, tab-separated.\n"
+        "\nExample:\n"
+        "  strandwave probe --model model/ --labels-from folder species/*/*.fa.gz --window 1000 -o classifier/");
+    command->callback([flags, &result] { result.exit_code = run(*flags); });
+}
+
+} // namespace strandwave
