@@ -34,7 +34,11 @@ void Threads::parallel_for(index_t n, std::function<void(index_t)> const& body) 
         }
         return;
     }
-    arena_->arena.execute([&] { tbb::parallel_for(index_t{0}, n, body, tbb::simple_partitioner{}); });
+    // Isolated: a thread that waits here for the last bodies takes up only bodies of this loop, not of an outer one,
+    // so that what an outer body holds (scratch, a place in a chain) is held once a thread.
+    arena_->arena.execute([&] {
+        tbb::this_task_arena::isolate([&] { tbb::parallel_for(index_t{0}, n, body, tbb::simple_partitioner{}); });
+    });
 }
 
 void Threads::run_workers(std::function<void(int)> const& body) const {

@@ -28,6 +28,7 @@ public:
     index_t parameters() const noexcept;   ///< learned numbers, a tied tensor counted once
     index_t state_bytes() const noexcept;  ///< carried state of one lane, conv and scan, all layers
     index_t hidden_width() const noexcept; ///< strands * d_model: the rows that a PositionSink sees
+    bool causal() const noexcept;          ///< reads left to right only, so that a record may come in pieces
 
     /// Logits of the classifier: `pooled` is `[d_model]`, result `[labels]`. Throws unsupported without such a head.
     std::vector<float> classify(View<float const, 1> pooled) const;

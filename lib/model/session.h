@@ -54,7 +54,7 @@ struct SessionOptions {
     index_t lanes = 1; ///< records that may be open at once
     Pooling pooling = Pooling::mean;
     index_t layer = kFinalNorm;       ///< which stream is pooled
-    index_t token_block = 0;          ///< rows of every GEMM; 0 = 256. 1 suits feeds of single tokens
+    index_t token_block = 0;          ///< rows of every GEMM; 0 = 128. 1 suits feeds of single tokens
     PositionSink* sink = nullptr;     ///< not owned
     std::vector<index_t> sink_layers; ///< which streams the sink wants
     bool pool = true;                 ///< false: results carry no pooled vector

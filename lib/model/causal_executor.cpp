@@ -1,0 +1,276 @@
+#include "kernels/pooling/pooling.h"
+#include "lib/core/error.h"
+#include "lib/model/executor.h"
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+/// The rows of one piece that fall into one block.
+struct Part {
+    index_t row = 0; ///< first row in the block
+    index_t length = 0;
+    index_t lane = 0;
+    index_t seen = 0;               ///< rows of the record before this part; 0: it starts from zero state
+    RecordResult* result = nullptr; ///< of the record, if it ends here; else its state goes on
+};
+
+/// `token_block` consecutive rows of a feed. One worker carries it through all layers. At each step it waits until the
+/// block before it that shares a lane has done that step, for its state: so the layers of neighbouring blocks run side
+/// by side as a wavefront, with no thread ever waiting for more than one step.
+struct Block {
+    index_t begin = 0; ///< first row, in the feed
+    index_t rows = 0;
+    std::vector<Part> parts;
+    Block* before = nullptr; ///< the last block that has a lane in common
+    std::atomic<index_t> steps_done{0};
+};
+
+constexpr index_t kAborted = std::numeric_limits<index_t>::max();
+
+/// Cuts the pieces of a feed into blocks.
+class Plan {
+public:
+    /// `lengths`: rows that each lane's record has had; brought up to date.
+    Plan(std::span<Piece const> pieces, index_t token_block, std::vector<index_t>& lengths)
+        : token_block_(token_block), lengths_(lengths), last_of_lane_(lengths.size(), nullptr) {
+        for (auto const& piece : pieces) {
+            add(piece);
+        }
+    }
+
+    std::deque<Block>& blocks() { return blocks_; }
+    std::deque<RecordResult>& results() { return results_; }
+
+private:
+    void add(Piece const& piece) {
+        auto& length = lengths_[static_cast<std::size_t>(piece.lane)];
+        if (piece.first) { length = 0; }
+        index_t left = piece.length;
+        do {
+            if (blocks_.empty() || (left > 0 && blocks_.back().rows == token_block_)) { open_block(); }
+            auto& block = blocks_.back();
+            Part part{block.rows, std::min(left, token_block_ - block.rows), piece.lane, length, nullptr};
+            left -= part.length;
+            length += part.length;
+            if (left == 0 && piece.last) { part.result = &results_.emplace_back(RecordResult{piece.lane, length, {}}); }
+            place(block, part);
+        } while (left > 0);
+    }
+
+    void open_block() {
+        index_t const begin = blocks_.empty() ? 0 : blocks_.back().begin + blocks_.back().rows;
+        blocks_.emplace_back();
+        blocks_.back().begin = begin;
+    }
+
+    void place(Block& block, Part const& part) {
+        auto*& last = last_of_lane_[static_cast<std::size_t>(part.lane)];
+        // Blocks are made in order, so the later of two is the one that implies the other.
+        if (last != nullptr && last != &block && (block.before == nullptr || last->begin >= block.before->begin)) {
+            block.before = last;
+        }
+        last = &block;
+        block.rows += part.length;
+        block.parts.push_back(part);
+    }
+
+    index_t token_block_;
+    std::vector<index_t>& lengths_;
+    std::vector<Block*> last_of_lane_;
+    std::deque<Block> blocks_; // deques: what stands in them stays where it is
+    std::deque<RecordResult> results_;
+};
+
+/// The activations of one block; one a worker.
+struct Workspace {
+    Workspace(ModelConfig const& config, index_t rows)
+        : frames(rows * config.frame_length), residual(rows * config.d_model), normed(rows * config.d_model),
+          xz(rows * 2 * config.d_inner), y(rows * config.d_inner), mixer(config, rows) {
+        std::fill(y.begin(), y.end(), 0.0F); // rows of padding are read by projections, but never written
+    }
+
+    Buffer<float> frames;
+    Buffer<float> residual;
+    Buffer<float> normed;
+    Buffer<float> xz;
+    Buffer<float> y;
+    MambaScratch mixer;
+    MambaSegments segments;
+};
+
+class CausalExecutor : public Executor {
+public:
+    CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options)
+        : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
+          options_(options), taps_(options, config_.n_layer), lengths_(static_cast<std::size_t>(options.lanes), 0),
+          lanes_(static_cast<std::size_t>(options.lanes), zero_state()) {
+        for (int i = 0; i < threads.count(); ++i) {
+            workspaces_.emplace_back(config_, options.token_block);
+        }
+    }
+
+    std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) override {
+        Plan plan(pieces, options_.token_block, lengths_);
+        std::atomic<std::size_t> next{0};
+        std::mutex failure_mutex;
+        std::exception_ptr failure;
+        auto& blocks = plan.blocks();
+        threads_.run_workers([&](int worker) {
+            for (std::size_t i = next++; i < blocks.size(); i = next++) {
+                try {
+                    run_block(blocks[i], input, workspaces_[static_cast<std::size_t>(worker)]);
+                } catch (...) {
+                    std::lock_guard const lock(failure_mutex);
+                    if (!failure) { failure = std::current_exception(); }
+                    next = blocks.size();
+                }
+                // Also after a failure: whoever waits for this block must not wait for ever.
+                finish_step(blocks[i], kAborted);
+            }
+        });
+        if (failure) { std::rethrow_exception(failure); }
+        return {std::make_move_iterator(plan.results().begin()), std::make_move_iterator(plan.results().end())};
+    }
+
+    LaneState save(index_t lane) const override {
+        auto const i = static_cast<std::size_t>(lane);
+        auto state = lengths_.at(i) == 0 ? zero_state() : lanes_[i];
+        state.length = lengths_[i];
+        return state;
+    }
+
+    void restore(index_t lane, LaneState const& state) override {
+        auto const i = static_cast<std::size_t>(lane);
+        auto const zero = zero_state();
+        auto const fits = [](auto const& a, auto const& b) {
+            return a.conv.size() == b.conv.size() && a.scan.size() == b.scan.size();
+        };
+        if (state.pooled.size() != zero.pooled.size() ||
+            !std::equal(state.layers.begin(), state.layers.end(), zero.layers.begin(), zero.layers.end(), fits)) {
+            throw Error(ErrorCode::shape_mismatch, "the state to restore is of another model");
+        }
+        lengths_.at(i) = state.length;
+        lanes_[i] = state;
+    }
+
+private:
+    LaneState zero_state() const {
+        LaneState::Layer layer;
+        layer.conv.assign(static_cast<std::size_t>((config_.d_conv - 1) * config_.d_inner), 0.0F);
+        layer.scan.assign(static_cast<std::size_t>(config_.d_state * config_.d_inner), 0.0F);
+        LaneState state;
+        state.layers.assign(static_cast<std::size_t>(config_.n_layer), layer);
+        state.pooled.assign(static_cast<std::size_t>(config_.d_model), 0.0);
+        return state;
+    }
+
+    static void wait_for_step(Block const& block, index_t step) {
+        if (block.before == nullptr) { return; }
+        auto const& done = block.before->steps_done;
+        for (index_t seen = done.load(std::memory_order_acquire); seen < step;
+             seen = done.load(std::memory_order_acquire)) {
+            done.wait(seen, std::memory_order_acquire);
+        }
+    }
+
+    static void finish_step(Block& block, index_t step) {
+        block.steps_done.store(step, std::memory_order_release);
+        block.steps_done.notify_all();
+    }
+
+    /// Step 0 embeds, step K runs layer K, the last step is the final norm.
+    void run_block(Block& block, FeedInput const& input, Workspace& work) {
+        auto const residual = work.residual.view(options_.token_block, config_.d_model);
+        wait_for_step(block, 1);
+        embed_rows(parts_, input, block.begin, block.rows, work.frames, residual);
+        tap(0, block, residual);
+        finish_step(block, 1);
+        for (index_t layer = 1; layer <= taps_.layers(); ++layer) {
+            wait_for_step(block, layer + 1);
+            if (block.rows > 0) { run_layer(layer, block, work); }
+            tap(layer, block, residual);
+            finish_step(block, layer + 1);
+        }
+        wait_for_step(block, taps_.layers() + 2);
+        if (taps_.final_norm()) {
+            parts_.final_norm.apply(residual, residual);
+            tap(kFinalNorm, block, residual);
+        }
+        finish_step(block, taps_.layers() + 2);
+    }
+
+    void run_layer(index_t number, Block const& block, Workspace& work) {
+        auto const& layer = parts_.layers[static_cast<std::size_t>(number - 1)];
+        auto const& mixer = layer.directions.front().mixer;
+        index_t const rows = options_.token_block;
+        auto const residual = work.residual.view(rows, config_.d_model);
+        auto const normed = work.normed.view(rows, config_.d_model);
+        auto const xz = work.xz.view(rows, 2 * config_.d_inner);
+        auto const y = work.y.view(rows, config_.d_inner);
+        layer.norm.apply(residual, normed);
+        mixer.projections().in.apply(normed, xz);
+        find_segments(number, block, work.segments);
+        mixer.scan(xz, work.segments, false, work.mixer, y);
+        mixer.projections().out.apply(y, residual, true);
+    }
+
+    void find_segments(index_t number, Block const& block, MambaSegments& segments) {
+        segments.conv.clear();
+        segments.scan.clear();
+        for (auto const& part : block.parts) {
+            auto& state = lanes_[static_cast<std::size_t>(part.lane)].layers[static_cast<std::size_t>(number - 1)];
+            bool const starts = part.seen == 0;
+            bool const ends = part.result != nullptr;
+            segments.conv.push_back(
+                {part.row, part.length, starts ? nullptr : state.conv.data(), ends ? nullptr : state.conv.data()});
+            segments.scan.push_back(
+                {part.row, part.length, starts ? nullptr : state.scan.data(), ends ? nullptr : state.scan.data()});
+        }
+    }
+
+    /// Shows a stream to the sink and pools it, as wanted.
+    void tap(index_t layer, Block const& block, View<float const, 2> stream) {
+        if (taps_.sinks(layer) && block.rows > 0) {
+            options_.sink->positions(layer, block.begin, stream.rows_from(0, block.rows));
+        }
+        if (!taps_.pools(layer)) { return; }
+        for (auto const& part : block.parts) {
+            auto& state = lanes_[static_cast<std::size_t>(part.lane)].pooled;
+            View<double, 1> const running{state.data(), config_.d_model};
+            pool_accumulate(options_.pooling, stream.rows_from(part.row, part.length), part.seen, running);
+            if (part.result == nullptr) { continue; }
+            part.result->pooled.resize(state.size());
+            View<float, 1> const pooled{part.result->pooled.data(), config_.d_model};
+            pool_finish(options_.pooling, running, part.result->length, pooled);
+        }
+    }
+
+    std::shared_ptr<Model const> model_;
+    Model::Parts const& parts_;
+    ModelConfig const& config_;
+    Threads& threads_;
+    SessionOptions options_;
+    Taps taps_;
+    std::vector<index_t> lengths_; ///< of each lane's record so far
+    std::vector<LaneState> lanes_;
+    std::deque<Workspace> workspaces_;
+};
+
+} // namespace
+
+std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                               SessionOptions const& options) {
+    return std::make_unique<CausalExecutor>(std::move(model), threads, options);
+}
+
+} // namespace strandwave

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "lib/core/buffer.h"
+#include "lib/model/model_parts.h"
+#include "lib/model/session.h"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace strandwave {
+
+/// How a Session runs its feeds. Two ways: records in pieces with carried state, or whole records. The arguments are
+/// checked by Session.
+class Executor {
+public:
+    virtual ~Executor() = default;
+    virtual std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) = 0;
+    virtual LaneState save(index_t lane) const = 0;
+    virtual void restore(index_t lane, LaneState const& state) = 0;
+};
+
+std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                               SessionOptions const& options);
+std::unique_ptr<Executor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                                     SessionOptions const& options);
+
+/// Which streams a session's caller wants to see, and so how many layers have to run.
+class Taps {
+public:
+    Taps(SessionOptions const& options, index_t n_layer);
+
+    bool sinks(index_t layer) const noexcept; ///< the sink wants this stream
+    bool pools(index_t layer) const noexcept { return pool_ && layer == pooled_; }
+    index_t layers() const noexcept { return layers_; } ///< to run
+    bool final_norm() const noexcept { return sinks(kFinalNorm) || pools(kFinalNorm); }
+
+private:
+    std::vector<index_t> sunk_;
+    index_t pooled_;
+    bool pool_;
+    index_t layers_ = 0;
+};
+
+/// Vectors of the rows [begin, begin + x.rows) of a feed: embedded tokens, or projected frames. `frames` is scratch of
+/// x.rows * frame_length for a model that reads frames.
+void embed_rows(Model::Parts const& parts, FeedInput const& input, index_t begin, index_t count, Buffer<float>& frames,
+                View<float, 2> x);
+
+} // namespace strandwave

@@ -1,0 +1,93 @@
+#include "lib/model/session.h"
+
+#include "lib/core/error.h"
+#include "lib/model/executor.h"
+
+#include <string>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+void check_options(ModelConfig const& config, SessionOptions const& options) {
+    auto const check_layer = [&](index_t layer) {
+        if (layer != kFinalNorm && (layer < 0 || layer > config.n_layer)) {
+            throw Error(ErrorCode::invalid_argument,
+                        "layer " + std::to_string(layer) + " is not in 0.." + std::to_string(config.n_layer));
+        }
+    };
+    check_layer(options.layer);
+    for (index_t const layer : options.sink_layers) {
+        check_layer(layer);
+    }
+    if (options.lanes < 1) { throw Error(ErrorCode::invalid_argument, "a session needs 1 lane or more"); }
+    if (options.token_block < 0) { throw Error(ErrorCode::invalid_argument, "token_block is negative"); }
+}
+
+index_t check_input(ModelConfig const& config, FeedInput const& input) {
+    if (config.frame_length > 0) {
+        if (!input.frames.empty() && input.frames.cols != config.frame_length) {
+            throw Error(ErrorCode::shape_mismatch, "frames have " + std::to_string(input.frames.cols) +
+                                                       " samples, the model reads " +
+                                                       std::to_string(config.frame_length));
+        }
+        return input.frames.rows;
+    }
+    for (std::size_t t = 0; t < input.tokens.size(); ++t) {
+        if (input.tokens[t] < 0 || input.tokens[t] >= config.vocab_size) {
+            throw Error(ErrorCode::invalid_argument, "token " + std::to_string(input.tokens[t]) + " at position " +
+                                                         std::to_string(t) + " is outside the vocabulary of " +
+                                                         std::to_string(config.vocab_size));
+        }
+    }
+    return static_cast<index_t>(input.tokens.size());
+}
+
+void check_pieces(SessionOptions const& options, bool causal, index_t positions, std::span<Piece const> pieces) {
+    index_t total = 0;
+    for (auto const& piece : pieces) {
+        if (piece.length < 0) { throw Error(ErrorCode::invalid_argument, "a piece has a negative length"); }
+        if (piece.lane < 0 || piece.lane >= options.lanes) {
+            throw Error(ErrorCode::invalid_argument,
+                        "lane " + std::to_string(piece.lane) + " is not in 0.." + std::to_string(options.lanes - 1));
+        }
+        if (!causal && !(piece.first && piece.last)) {
+            throw Error(ErrorCode::unsupported, "a bidirectional model reads whole records, not pieces of them");
+        }
+        total += piece.length;
+    }
+    if (total != positions) {
+        throw Error(ErrorCode::shape_mismatch,
+                    "the pieces have " + std::to_string(total) + " positions, the input " + std::to_string(positions));
+    }
+}
+
+} // namespace
+
+struct Session::Impl {
+    std::shared_ptr<Model const> model;
+    SessionOptions options;
+    std::unique_ptr<Executor> executor;
+};
+
+Session::Session(std::shared_ptr<Model const> model, Threads& threads, SessionOptions options) {
+    constexpr index_t kTokenBlock = 128;
+    check_options(model->config(), options);
+    if (options.token_block == 0) { options.token_block = kTokenBlock; }
+    auto const make = model->causal() ? make_causal_executor : make_whole_record_executor;
+    auto executor = make(model, threads, options);
+    impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(options), std::move(executor)});
+}
+
+Session::~Session() = default;
+
+std::vector<RecordResult> Session::feed(FeedInput input, std::span<Piece const> pieces) {
+    index_t const positions = check_input(impl_->model->config(), input);
+    check_pieces(impl_->options, impl_->model->causal(), positions, pieces);
+    return impl_->executor->feed(input, pieces);
+}
+
+LaneState Session::save(index_t lane) const { return impl_->executor->save(lane); }
+void Session::restore(index_t lane, LaneState const& state) { impl_->executor->restore(lane, state); }
+
+} // namespace strandwave
