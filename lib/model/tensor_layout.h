@@ -34,6 +34,7 @@ struct TensorLayout {
     std::string embedding_complement_map() const { return backbone + "embeddings.word_embeddings.complement_map"; }
     static std::string head_complement_map() { return "lm_head.complement_map"; }
     static std::string classifier() { return "score.weight"; }
+    static std::string classifier_bias() { return "score.bias"; } ///< ours: published heads have none
 };
 
 /// Finds out from the names alone. Throws malformed_checkpoint when no mixer of a known name is there.

@@ -69,6 +69,9 @@ public:
         return extra;
     }
 
+    /// Null if the store lacks it.
+    StoredTensor const* optional(std::string const& name, Shape const& shape) { return ask(name, shape); }
+
 private:
     StoredTensor const* ask(std::string const& name, Shape const& shape) {
         known_.insert(name);
@@ -153,6 +156,8 @@ void find_head(Finder& finder, ModelConfig const& config, TensorLayout const& la
     case HeadKind::classifier:
         tensors.head_weight =
             finder.require(TensorLayout::classifier(), {static_cast<index_t>(config.labels.size()), config.d_model});
+        tensors.head_bias =
+            finder.optional(TensorLayout::classifier_bias(), {static_cast<index_t>(config.labels.size())});
         return;
     case HeadKind::language_model:
         tensors.head_weight = config.tied_head

@@ -43,6 +43,7 @@ struct ModelTensors {
     StoredTensor const* final_norm_bias = nullptr;   ///< [d_model]; null unless NormKind::layer_norm
     StoredTensor const* head_weight = nullptr; ///< [vocab_size, d_model] (the embedding if tied) or [labels, d_model];
                                                ///< null for HeadKind::none
+    StoredTensor const* head_bias = nullptr;   ///< [labels] of a classifier that has one (ours do); else null
     std::vector<std::string> extra;            ///< tensors of the store that belong to no part of the model
 };
 
