@@ -63,6 +63,9 @@ Result<SoundFile> open_with_libsndfile(std::string const& name) {
         if (!file.bytes) { return Error(ErrorCode::io, name + ": cannot be opened again"); }
         SF_VIRTUAL_IO io{mp3_length, mp3_seek, mp3_read, mp3_write, mp3_tell};
         file.sound.reset(sf_open_virtual(&io, SFM_READ, &file.info, file.bytes.get()));
+        if (!file.sound) { // libsndfile's own words for it are about missing files
+            return Error(ErrorCode::malformed_input, name + ": damaged: its MP3 frames cannot be decoded in order");
+        }
     }
     if (!file.sound) {
         int const failure = sf_error(nullptr);
