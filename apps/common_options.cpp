@@ -142,13 +142,14 @@ void refuse_to_overwrite(std::filesystem::path const& path, bool force) {
     }
 }
 
-void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags) {
+void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool unpooled) {
     auto const known = [&command](std::string const& name, std::string& value, std::vector<std::string> const& words,
                                   std::string const& help) {
         command.add_option(name, value, help)->check(CLI::IsMember(words))->group("Input policies");
     };
-    known("--pool", flags.pool, {"mean", "max", "last", "first"},
-          "How a record's vectors become one (default: the model's)");
+    std::vector<std::string> poolings{"mean", "max", "last", "first"};
+    if (unpooled) { poolings.emplace_back("none"); }
+    known("--pool", flags.pool, poolings, "How a record's vectors become one (default: the model's)");
     known("--strand", flags.strand, {"forward", "reverse", "both"},
           "DNA strand to read; both averages the two (default: the model's)");
     command

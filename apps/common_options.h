@@ -57,7 +57,8 @@ struct PreprocessorFlags {
     std::string pool, strand, lower_case, n, iupac, uracil, channels; ///< empty: not given
     bool special_tokens = false;
 };
-void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags);
+/// `unpooled`: --pool also takes "none", which the command has to handle before `apply`.
+void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool unpooled = false);
 void apply(PreprocessorFlags const& flags, PreprocessorConfig& config);
 
 /// INPUT... --raw --reference --keep-secondary --bed --region --window --stride --min-length --limit --max-memory.

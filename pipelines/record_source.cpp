@@ -155,7 +155,7 @@ UnitShape RecordSource::Impl::shape(double sample_rate_hz) const {
     shape.stride = options.stride ? options.stride->symbols(sample_rate_hz) : shape.window;
     shape.strand = options.preprocessor.strand;
     shape.whole_units = options.whole_units;
-    shape.gather = options.whole_units || shape.strand != StrandPolicy::forward;
+    shape.gather = options.in_memory || options.whole_units || shape.strand != StrandPolicy::forward;
     shape.min_length = options.min_length;
     shape.limit = options.limit;
     shape.max_unit_symbols = options.max_unit_symbols;

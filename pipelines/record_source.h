@@ -40,8 +40,9 @@ struct UnitPiece {
 struct RecordSourceOptions {
     PreprocessorConfig preprocessor;
     InputOptions input;
-    index_t frame_length = 0;             ///< of the model, 0 for one that reads tokens
-    bool whole_units = false;             ///< a unit is one piece (bidirectional models)
+    index_t frame_length = 0; ///< of the model, 0 for one that reads tokens
+    bool whole_units = false; ///< a unit is one piece (bidirectional models)
+    bool in_memory = false; ///< a unit lies in memory even where it could stream, so that its first piece knows its end
     std::optional<Extent> window, stride; ///< stride defaults to window
     index_t min_length = 1;               ///< shorter records are skipped; >= 1, so that empty ones always are
     index_t limit = 0;                    ///< records; 0 = all
