@@ -153,7 +153,9 @@ private:
         bool const cut_block = file_->is_bgzf && (file_->fp.bgzf->errcode & BGZF_ERR_IO) != 0;
         bool const cut_record = file_->format.format == bam && (outcome == -2 || outcome == -3);
         if (cut_block || cut_record) { return truncated("ends inside " + where()); }
-        return malformed(where() + " is malformed");
+        bool const no_places = file_->format.format == sam && sam_hdr_nref(header_.get()) == 0;
+        return malformed(where() + " is malformed" +
+                         (no_places ? " (a mapped read needs @SQ lines in the header)" : ""));
     }
 
     Error malformed(std::string const& reason) const { return {ErrorCode::malformed_input, name_ + ": " + reason}; }

@@ -1,5 +1,6 @@
 #include "formats/file_bytes.h"
 
+#include "formats/byte_source.h"
 #include "lib/core/error.h"
 
 #include <cerrno>
@@ -21,8 +22,6 @@ Error open_error(std::string const& name, int error) {
 } // namespace
 
 void CloseFileBytes::operator()(hFILE* file) const noexcept { hclose_abruptly(file); }
-
-std::string input_name(std::filesystem::path const& path) { return path == "-" ? "stdin" : path.string(); }
 
 FileBytes open_file_bytes(std::filesystem::path const& path) {
     hts_set_log_level(HTS_LOG_OFF);

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <string>
 
 struct hFILE;
 
@@ -18,8 +17,5 @@ using FileBytes = std::unique_ptr<hFILE, CloseFileBytes>;
 /// Opens a file, device, pipe or "-" (stdin) to read. Never a URL: a name such as `http://...` is a file name.
 /// Also silences htslib's own messages, whose content our errors carry. Throws not_found, io.
 FileBytes open_file_bytes(std::filesystem::path const& path);
-
-/// How messages call this input: its path, or "stdin".
-std::string input_name(std::filesystem::path const& path);
 
 } // namespace strandwave

@@ -1,6 +1,7 @@
 #include "formats/open_input.h"
 
 #include "formats/alignment_reader.h"
+#include "formats/byte_source.h"
 #include "formats/fasta_reader.h"
 #include "formats/fastq_reader.h"
 #include "formats/raw_audio_reader.h"
@@ -81,8 +82,17 @@ bool is_sound(std::string_view format) {
     return std::find(kSound.begin(), kSound.end(), format) != kSound.end();
 }
 
-Input open_sound(std::filesystem::path const& path, std::string_view format) {
-    return {.format = format, .sequence = {}, .audio = open_sound_file(path).value()};
+/// A file is opened anew, to be read with seeks; a stream goes on from the bytes that were peeked at.
+Input open_sound(FileBytes file, std::filesystem::path const& path, std::string_view format) {
+    auto const real_path = path == "-" ? std::filesystem::path("/dev/stdin") : path;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(real_path, ignored)) {
+        return {.format = format, .sequence = {}, .audio = open_sound_file(real_path).value()};
+    }
+    ByteSource const stream = [bytes = std::shared_ptr<hFILE>(std::move(file))](char* to, index_t size) {
+        return static_cast<index_t>(hread(bytes.get(), to, static_cast<std::size_t>(size)));
+    };
+    return {.format = format, .sequence = {}, .audio = open_sound_stream(input_name(path), stream).value()};
 }
 
 /// A file of no bytes: no records where the format has no other way to say so, otherwise an end before its time.
@@ -140,7 +150,7 @@ Input open_known(std::filesystem::path const& path, InputOptions const& options)
     auto file = open_file_bytes(path);
     auto const magic = peek_magic(file.get(), name);
     check_not_empty(magic, path, promised);
-    if (auto const format = sound_format(magic); !format.empty()) { return open_sound(path, format); }
+    if (auto const format = sound_format(magic); !format.empty()) { return open_sound(std::move(file), path, format); }
 
     htsFormat kind{};
     if (hts_detect_format2(file.get(), name.c_str(), &kind) != 0) {
@@ -150,7 +160,7 @@ Input open_known(std::filesystem::path const& path, InputOptions const& options)
     if (auto const format = alignment_format(kind); !format.empty()) {
         return {.format = format, .sequence = open_alignments(std::move(file), name, options.sequence), .audio = {}};
     }
-    if (is_sound(promised)) { return open_sound(path, promised); }
+    if (is_sound(promised)) { return open_sound(std::move(file), path, promised); }
     return open_text(std::move(file), path, promised, options.sequence.decompression_threads);
 }
 

@@ -1,5 +1,6 @@
 #include "formats/region.h"
 
+#include "formats/byte_source.h"
 #include "formats/text_cursor.h"
 
 #include <algorithm>

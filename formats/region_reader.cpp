@@ -1,5 +1,6 @@
 #include "formats/region_reader.h"
 
+#include "formats/byte_source.h"
 #include "formats/guarded_reader.h"
 #include "formats/sequence_letters.h"
 #include "formats/text_cursor.h"

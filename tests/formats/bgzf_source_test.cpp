@@ -1,0 +1,90 @@
+#include "formats/bgzf_source.h"
+#include "tests/formats/read_records.h"
+
+#include <htslib/bgzf.h>
+
+namespace strandwave {
+namespace {
+
+/// `text` compressed by htslib: mode "w" gives BGZF, "wg" gzip.
+std::string compress(std::string const& text, char const* mode) {
+    TemporaryFolder const folder;
+    auto const path = folder.path() / "compressed";
+    BGZF* const stream = bgzf_open(path.c_str(), mode);
+    if (bgzf_write(stream, text.data(), text.size()) < 0) { throw std::runtime_error("cannot compress"); }
+    bgzf_close(stream);
+    return file_bytes(path);
+}
+
+std::string fasta_text() {
+    std::string text = ">a\n";
+    std::uint32_t state = 1; // bases that do not compress away, over some BGZF blocks
+    for (int i = 0; i < 300000; ++i) {
+        state = state * 1664525 + 1013904223;
+        text += "ACGT"[state >> 30];
+        if (i % 70 == 69) { text += '\n'; }
+    }
+    return text + "\n";
+}
+
+Error expect_refused(std::string const& bytes, int threads = 0) {
+    InputOptions options;
+    options.sequence.decompression_threads = threads;
+    TemporaryFolder const folder;
+    auto const from_file = read_file(folder.write("a.fa.gz", bytes), 4096, options);
+    Pipe const pipe(bytes);
+    auto const from_pipe = read_file(pipe.path(), 4096, options);
+    EXPECT_TRUE(from_file.error && from_pipe.error);
+    return from_file.error.value_or(Error(ErrorCode::io, "was accepted"));
+}
+
+class BgzfSourceTest : public testing::TestWithParam<int> {}; // threads
+
+TEST_P(BgzfSourceTest, refuses_a_stream_cut_anywhere) {
+    auto const text = fasta_text();
+    for (auto const* mode : {"w", "wg"}) {
+        auto const bytes = compress(text, mode);
+        for (std::size_t const keep :
+             {std::size_t{1} * 2, std::size_t{17}, std::size_t{18}, std::size_t{19}, bytes.size() / 3, bytes.size() / 2,
+              bytes.size() - 29, bytes.size() - 28, bytes.size() - 27, bytes.size() - 8, bytes.size() - 1}) {
+            auto const error = expect_refused(bytes.substr(0, keep), GetParam());
+            EXPECT_TRUE(error.code() == ErrorCode::truncated_input || error.code() == ErrorCode::malformed_input)
+                << mode << " cut to " << keep << ": " << error.message();
+        }
+    }
+}
+
+TEST_P(BgzfSourceTest, refuses_bytes_behind_the_end) {
+    for (auto const* mode : {"w", "wg"}) {
+        for (auto const& garbage : {std::string("garbage"), std::string(100, 'x'), std::string(100, '\0')}) {
+            expect_refused(compress(">a\nACGT\n", mode) + garbage, GetParam());
+        }
+    }
+}
+
+TEST_P(BgzfSourceTest, refuses_a_changed_byte) {
+    auto const bytes = compress(fasta_text(), "w");
+    for (std::size_t position = 20; position < bytes.size(); position += 9973) {
+        auto changed = bytes;
+        changed[position] = static_cast<char>(changed[position] ^ 1);
+        expect_refused(changed, GetParam());
+    }
+}
+
+TEST_P(BgzfSourceTest, reads_members_one_behind_the_other) {
+    InputOptions options;
+    options.sequence.decompression_threads = GetParam();
+    TemporaryFolder const folder;
+    for (auto const* mode : {"w", "wg"}) {
+        auto const path =
+            folder.write("a.fa.gz", compress(">a\nAC", mode) + compress("", mode) + compress("GT\n>b\nC\n", mode));
+        auto const result = read_file(path, kWhole, options);
+        EXPECT_FALSE(result.error) << result.error->message();
+        EXPECT_EQ(result.records, (std::vector<TestRecord>{{"a", "", "ACGT"}, {"b", "", "C"}}));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, BgzfSourceTest, testing::Values(0, 2));
+
+} // namespace
+} // namespace strandwave

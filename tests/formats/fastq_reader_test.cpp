@@ -1,0 +1,88 @@
+#include "tests/formats/read_records.h"
+
+namespace strandwave {
+namespace {
+
+using Records = std::vector<TestRecord>;
+
+ReadResult read_fastq(std::string const& text, index_t max_symbols = kWhole) {
+    TemporaryFolder const folder;
+    return read_file(folder.write("a.fq", text), max_symbols);
+}
+
+void expect_refused(std::string const& text, ErrorCode code, std::string const& words) {
+    for (index_t const max_symbols : {index_t{1}, index_t{3}, kWhole}) {
+        auto const result = read_fastq(text, max_symbols);
+        ASSERT_TRUE(result.error) << testing::PrintToString(text);
+        EXPECT_EQ(result.error->code(), code) << result.error->message();
+        EXPECT_NE(result.error->message().find(words), std::string::npos) << result.error->message();
+    }
+}
+
+TEST(FastqReader, reads_four_lines_a_record) {
+    EXPECT_EQ(read_fastq("@a b\nAC\n+\n!~\n@c\nG\n+c\n@\n").records, (Records{{"a", "b", "AC"}, {"c", "", "G"}}));
+}
+
+TEST(FastqReader, reads_wrapped_records_with_markers_in_the_quality) {
+    EXPECT_EQ(read_fastq("@a\nAC\nGT\nA\n+\n@\n+\n@II\n@b\nC\n+\nI").records,
+              (Records{{"a", "", "ACGTA"}, {"b", "", "C"}}));
+}
+
+TEST(FastqReader, reads_records_without_bases) {
+    EXPECT_EQ(read_fastq("@a\n\n+\n\n@b\n+\n@c\nA\n+\nI\n@d\n\n+\n").records,
+              (Records{{"a", "", ""}, {"b", "", ""}, {"c", "", "A"}, {"d", "", ""}}));
+}
+
+TEST(FastqReader, reads_carriage_returns_and_empty_lines_between_records) {
+    EXPECT_EQ(read_fastq("\r\n@a\r\nAC\r\n+a\r\nII\r\n\r\n\r\n@b\r\nA\r\n+\r\nI\r\n").records,
+              (Records{{"a", "", "AC"}, {"b", "", "A"}}));
+}
+
+TEST(FastqReader, the_plus_line_may_repeat_the_header_or_its_name) {
+    EXPECT_EQ(read_fastq("@a b\nA\n+a b\nI\n@c d\nA\n+c\nI\n").records.size(), 2U);
+    expect_refused("@a b\nA\n+a c\nI\n", ErrorCode::malformed_input, "record 1 (a) has another name");
+}
+
+TEST(FastqReader, refuses_quality_and_sequence_of_different_length) {
+    expect_refused("@a\nACG\n+\nII\n@b\nA\n+\nI\n", ErrorCode::malformed_input, "record 1 (a)");
+    expect_refused("@a\nACG\n+\nIIII\n@b\nA\n+\nI\n", ErrorCode::malformed_input, "record 1 (a)");
+    expect_refused("@a\nACG\n+\nIII\nI\n@b\nA\n+\nI\n", ErrorCode::malformed_input, "record 1 (a)");
+    expect_refused("@a\nACG\n+\n\n@b\nA\n+\nI\n", ErrorCode::malformed_input, "record 1 (a)");
+    expect_refused("@a\n\n+\nI\n", ErrorCode::malformed_input, "record 1 (a)");
+}
+
+TEST(FastqReader, refuses_letters_and_qualities_that_cannot_be) {
+    expect_refused("@a\nA C\n+\nIII\n", ErrorCode::malformed_input, "line 2, byte 4: record 1 (a) has byte 0x20");
+    expect_refused("@a\nACG\n+\nI I\n", ErrorCode::malformed_input, "line 4, byte 10: record 1 (a) has byte 0x20");
+    expect_refused(std::string("@a\nACG\n+\nI\0I\n", 13), ErrorCode::malformed_input, "byte 0x00 in its quality");
+    expect_refused("@a\nACG\n+\nI\x7fI\n", ErrorCode::malformed_input, "byte 0x7f in its quality");
+    expect_refused("@a\nAC\n@b\nAC\n+\nII\n", ErrorCode::malformed_input, "'@' in its sequence");
+}
+
+TEST(FastqReader, refuses_text_where_a_record_should_begin) {
+    expect_refused("@a\nA\n+\nI\n>b\nA\n", ErrorCode::malformed_input, "record 1 (a)");
+}
+
+TEST(FastqReader, tells_a_cut_from_an_end_at_every_byte) {
+    std::string const text = "@a b\nACGT\n+\nIIII\n@c\nAC\n+\nII\n";
+    for (std::size_t cut = 1; cut < text.size(); ++cut) {
+        auto const result = read_fastq(text.substr(0, cut), 2);
+        bool const between_records = cut == 16 || cut == 17 || cut == text.size() - 1;
+        EXPECT_EQ(!result.error, between_records) << "cut to " << cut;
+        if (result.error) { EXPECT_EQ(result.error->code(), ErrorCode::truncated_input) << result.error->message(); }
+    }
+}
+
+TEST(FastqReader, gives_the_bases_of_a_long_read_before_its_quality_is_known_but_not_its_last) {
+    TemporaryFolder const folder;
+    auto input = open_input(folder.write("a.fq", "@a\nACGTAC\n+\nIIIII\n"), {});
+    SequenceChunk chunk;
+    EXPECT_EQ(input->sequence->next(chunk, 4).value(), ReadOutcome::chunk);
+    EXPECT_FALSE(chunk.last);
+    auto const outcome = input->sequence->next(chunk, 4);
+    ASSERT_FALSE(outcome.has_value());
+    EXPECT_EQ(outcome.error().code(), ErrorCode::truncated_input);
+}
+
+} // namespace
+} // namespace strandwave
