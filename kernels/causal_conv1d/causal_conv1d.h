@@ -27,7 +27,8 @@ struct ConvSegment {
 /// reverse: time runs from a segment's last row to its first: y[t] sees x[t .. t + W - 1]; `initial` are then the rows
 /// behind the segment's end, oldest in time first.
 /// Precision: fp32, taps summed oldest first. Determinism: the same bits for any cut of a record and any company.
-/// Aliasing: y may not overlap x. Throws: shape_mismatch, unsupported (W > kMaxConv).
+/// Aliasing: y may not overlap x; what one segment leaves as `final` is not another one's `initial` in the same call.
+/// Throws: shape_mismatch, unsupported (W > kMaxConv).
 struct CausalConv1dArgs {
     View<float const, 2> x;      ///< [T, channels]
     View<float const, 2> weight; ///< [W, channels], tap-major

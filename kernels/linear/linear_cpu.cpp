@@ -2,12 +2,14 @@
 #include "lib/core/buffer.h"
 #include "lib/core/check.h"
 
-#include <array>
+#include <algorithm>
+#include <cstddef>
 #include <dnnl.hpp>
 #include <map>
 #include <mutex>
 #include <omp.h>
 #include <shared_mutex>
+#include <unordered_map>
 #include <utility>
 
 namespace strandwave {
@@ -31,15 +33,22 @@ dnnl::memory::desc matrix(index_t rows, index_t cols, dnnl::memory::data_type ty
     return {{rows, cols}, type, tag};
 }
 
-/// x rounded to bf16, in storage that a thread keeps.
+/// Storage that a thread keeps, of at least `size`.
+template <class T>
+T* thread_storage(index_t size) {
+    thread_local Buffer<T> storage;
+    if (storage.size() < size) { storage = Buffer<T>(size); }
+    return storage.data();
+}
+
+/// x rounded to bf16, in storage of the thread.
 bf16_t const* round_to_bf16(View<float const, 2> x) {
-    thread_local Buffer<bf16_t> rounded;
     index_t const size = x.rows * x.cols;
-    if (rounded.size() < size) { rounded = Buffer<bf16_t>(size); }
+    bf16_t* rounded = thread_storage<bf16_t>(size);
     for (index_t i = 0; i < size; ++i) {
         rounded[i] = to_bf16(x.data[i]);
     }
-    return rounded.data();
+    return rounded;
 }
 
 } // namespace
@@ -53,14 +62,20 @@ struct Linear::Impl {
 
     /// One compiled primitive for each row count and way of writing, made at first use.
     using Key = std::pair<index_t, bool>;
+    struct Primitive {
+        dnnl::matmul matmul;
+        dnnl::memory::desc scratchpad;
+    };
     mutable std::shared_mutex mutex;
-    mutable std::map<Key, dnnl::matmul> primitives;
+    mutable std::map<Key, Primitive> primitives;
 
     dnnl::matmul::primitive_desc describe(index_t rows, bool accumulate, dnnl::memory::desc const& weights) const {
         using Tag = dnnl::memory::format_tag;
         auto const x = matrix(rows, in, type, Tag::ab);
         auto const y = matrix(rows, out, dnnl::memory::data_type::f32, Tag::ab);
         dnnl::primitive_attr attributes;
+        // The library's own scratchpad belongs to the thread that made a primitive; ours runs in any thread.
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
         if (accumulate) {
             dnnl::post_ops post;
             post.append_sum(1.0F);
@@ -71,16 +86,17 @@ struct Linear::Impl {
         return {dnnl::matmul::desc(x, weights, b, y), attributes, cpu_engine()};
     }
 
-    dnnl::matmul primitive(index_t rows, bool accumulate) const {
+    Primitive const& primitive(index_t rows, bool accumulate) const {
         Key const key{rows, accumulate};
         {
             std::shared_lock const lock(mutex);
             auto const found = primitives.find(key);
             if (found != primitives.end()) { return found->second; }
         }
-        dnnl::matmul made(describe(rows, accumulate, weight.get_desc()));
+        auto const description = describe(rows, accumulate, weight.get_desc());
+        Primitive made{dnnl::matmul(description), description.scratchpad_desc()};
         std::unique_lock const lock(mutex);
-        return primitives.emplace(key, std::move(made)).first->second;
+        return primitives.emplace(key, std::move(made)).first->second; // a map's elements stay where they are
     }
 };
 
@@ -133,8 +149,11 @@ void Linear::apply(View<float const, 2> x, View<float, 2> y, bool accumulate) co
     std::unordered_map<int, dnnl::memory> arguments{
         {DNNL_ARG_SRC, x_memory}, {DNNL_ARG_WEIGHTS, impl_->weight}, {DNNL_ARG_DST, y_memory}};
     if (impl_->bias) { arguments.emplace(DNNL_ARG_BIAS, impl_->bias); }
+    auto const& primitive = impl_->primitive(x.rows, accumulate);
+    auto* scratch = thread_storage<std::byte>(static_cast<index_t>(primitive.scratchpad.get_size()));
+    arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(primitive.scratchpad, cpu_engine(), scratch));
     auto& stream = thread_stream();
-    impl_->primitive(x.rows, accumulate).execute(stream, arguments);
+    primitive.matmul.execute(stream, arguments);
     stream.wait();
 }
 

@@ -28,7 +28,8 @@ struct ScanSegment {
 /// Precision: all fp32; h is never rounded further. Exponentials are within 2e-7 relative.
 /// Determinism: the same bits every run, for any other segments in the call, and for any cut of a record into calls:
 /// the CPU kernel walks time in order.
-/// Aliasing: y may be u, delta or z (same element only); it may not overlap B or C.
+/// Aliasing: y may be u, delta or z (same element only); it may not overlap B or C. Segments may run in any order: what
+/// one leaves as `final` is not another one's `initial` in the same call.
 /// Throws: shape_mismatch, unsupported (d_state > kMaxState).
 struct SelectiveScanArgs {
     View<float const, 2> u;          ///< [T, E]

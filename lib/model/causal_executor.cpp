@@ -19,7 +19,7 @@ namespace {
 struct Part {
     index_t row = 0; ///< first row in the block
     index_t length = 0;
-    index_t lane = 0;
+    index_t state = 0;              ///< which of the lanes' states: 2 * lane, or the one behind it
     index_t seen = 0;               ///< rows of the record before this part; 0: it starts from zero state
     RecordResult* result = nullptr; ///< of the record, if it ends here; else its state goes on
 };
@@ -37,12 +37,19 @@ struct Block {
 
 constexpr index_t kAborted = std::numeric_limits<index_t>::max();
 
+/// What a lane holds. A record that starts takes the state that the record before it does not use, since a block may
+/// hold the end of the one and the start of the other, and kernels promise no order between them.
+struct Lane {
+    index_t length = 0; ///< rows that its record has had
+    index_t state = 0;  ///< of its record
+};
+
 /// Cuts the pieces of a feed into blocks.
 class Plan {
 public:
-    /// `lengths`: rows that each lane's record has had; brought up to date.
-    Plan(std::span<Piece const> pieces, index_t token_block, std::vector<index_t>& lengths)
-        : token_block_(token_block), lengths_(lengths), last_of_lane_(lengths.size(), nullptr) {
+    /// `lanes` are brought up to date.
+    Plan(std::span<Piece const> pieces, index_t token_block, std::vector<Lane>& lanes)
+        : token_block_(token_block), lanes_(lanes), last_of_lane_(lanes.size(), nullptr) {
         for (auto const& piece : pieces) {
             add(piece);
         }
@@ -53,17 +60,21 @@ public:
 
 private:
     void add(Piece const& piece) {
-        auto& length = lengths_[static_cast<std::size_t>(piece.lane)];
-        if (piece.first) { length = 0; }
+        auto& lane = lanes_[static_cast<std::size_t>(piece.lane)];
+        if (piece.first) { lane.length = 0; }
         index_t left = piece.length;
         do {
             if (blocks_.empty() || (left > 0 && blocks_.back().rows == token_block_)) { open_block(); }
             auto& block = blocks_.back();
-            Part part{block.rows, std::min(left, token_block_ - block.rows), piece.lane, length, nullptr};
+            if (lane.length == 0) { lane.state ^= 1; }
+            Part part{block.rows, std::min(left, token_block_ - block.rows), lane.state, lane.length, nullptr};
             left -= part.length;
-            length += part.length;
-            if (left == 0 && piece.last) { part.result = &results_.emplace_back(RecordResult{piece.lane, length, {}}); }
-            place(block, part);
+            lane.length += part.length;
+            if (left == 0 && piece.last) {
+                part.result = &results_.emplace_back(RecordResult{piece.lane, lane.length, {}});
+                if (part.seen == 0) { lane.state ^= 1; } // begun and over: the state it took is free again
+            }
+            place(block, part, piece.lane);
         } while (left > 0);
     }
 
@@ -73,8 +84,8 @@ private:
         blocks_.back().begin = begin;
     }
 
-    void place(Block& block, Part const& part) {
-        auto*& last = last_of_lane_[static_cast<std::size_t>(part.lane)];
+    void place(Block& block, Part const& part, index_t lane) {
+        auto*& last = last_of_lane_[static_cast<std::size_t>(lane)];
         // Blocks are made in order, so the later of two is the one that implies the other.
         if (last != nullptr && last != &block && (block.before == nullptr || last->begin >= block.before->begin)) {
             block.before = last;
@@ -85,7 +96,7 @@ private:
     }
 
     index_t token_block_;
-    std::vector<index_t>& lengths_;
+    std::vector<Lane>& lanes_;
     std::vector<Block*> last_of_lane_;
     std::deque<Block> blocks_; // deques: what stands in them stays where it is
     std::deque<RecordResult> results_;
@@ -112,15 +123,15 @@ class CausalExecutor : public Executor {
 public:
     CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options)
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
-          options_(options), taps_(options, config_.n_layer), lengths_(static_cast<std::size_t>(options.lanes), 0),
-          lanes_(static_cast<std::size_t>(options.lanes), zero_state()) {
+          options_(options), taps_(options, config_.n_layer),
+          states_(static_cast<std::size_t>(2 * options.lanes), zero_state()) {
         for (int i = 0; i < threads.count(); ++i) {
             workspaces_.emplace_back(config_, options.token_block);
         }
     }
 
     std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) override {
-        Plan plan(pieces, options_.token_block, lengths_);
+        Plan plan(pieces, options_.token_block, lanes_);
         std::atomic<std::size_t> next{0};
         std::mutex failure_mutex;
         std::exception_ptr failure;
@@ -143,14 +154,13 @@ public:
     }
 
     LaneState save(index_t lane) const override {
-        auto const i = static_cast<std::size_t>(lane);
-        auto state = lengths_.at(i) == 0 ? zero_state() : lanes_[i];
-        state.length = lengths_[i];
+        auto const& now = lanes_.at(static_cast<std::size_t>(lane));
+        auto state = now.length == 0 ? zero_state() : states_[static_cast<std::size_t>(now.state)];
+        state.length = now.length;
         return state;
     }
 
     void restore(index_t lane, LaneState const& state) override {
-        auto const i = static_cast<std::size_t>(lane);
         auto const zero = zero_state();
         auto const fits = [](auto const& a, auto const& b) {
             return a.conv.size() == b.conv.size() && a.scan.size() == b.scan.size();
@@ -159,8 +169,9 @@ public:
             !std::equal(state.layers.begin(), state.layers.end(), zero.layers.begin(), zero.layers.end(), fits)) {
             throw Error(ErrorCode::shape_mismatch, "the state to restore is of another model");
         }
-        lengths_.at(i) = state.length;
-        lanes_[i] = state;
+        auto& now = lanes_.at(static_cast<std::size_t>(lane));
+        now.length = state.length;
+        states_[static_cast<std::size_t>(now.state)] = state;
     }
 
 private:
@@ -228,7 +239,7 @@ private:
         segments.conv.clear();
         segments.scan.clear();
         for (auto const& part : block.parts) {
-            auto& state = lanes_[static_cast<std::size_t>(part.lane)].layers[static_cast<std::size_t>(number - 1)];
+            auto& state = states_[static_cast<std::size_t>(part.state)].layers[static_cast<std::size_t>(number - 1)];
             bool const starts = part.seen == 0;
             bool const ends = part.result != nullptr;
             segments.conv.push_back(
@@ -245,7 +256,7 @@ private:
         }
         if (!taps_.pools(layer)) { return; }
         for (auto const& part : block.parts) {
-            auto& state = lanes_[static_cast<std::size_t>(part.lane)].pooled;
+            auto& state = states_[static_cast<std::size_t>(part.state)].pooled;
             View<double, 1> const running{state.data(), config_.d_model};
             pool_accumulate(options_.pooling, stream.rows_from(part.row, part.length), part.seen, running);
             if (part.result == nullptr) { continue; }
@@ -261,8 +272,8 @@ private:
     Threads& threads_;
     SessionOptions options_;
     Taps taps_;
-    std::vector<index_t> lengths_; ///< of each lane's record so far
-    std::vector<LaneState> lanes_;
+    std::vector<Lane> lanes_;
+    std::vector<LaneState> states_; ///< two a lane
     std::deque<Workspace> workspaces_;
 };
 

@@ -38,8 +38,10 @@ struct RunBuffers {
 struct BlockScratch {
     BlockScratch(ModelConfig const& config, index_t rows)
         : frames(rows * config.frame_length), tokens(rows), normed(rows * config.d_model), other(rows * config.d_model),
-          hidden(rows * config.strands() * config.d_model), mixer(config, rows),
-          conv_state((config.d_conv - 1) * config.d_inner), scan_state(config.d_state * config.d_inner) {}
+          hidden(rows * config.strands() * config.d_model),
+          mixer(config, rows), conv_state{Buffer<float>((config.d_conv - 1) * config.d_inner),
+                                          Buffer<float>((config.d_conv - 1) * config.d_inner)},
+          scan_state{Buffer<float>(config.d_state * config.d_inner), Buffer<float>(config.d_state * config.d_inner)} {}
 
     Buffer<float> frames;
     Buffer<std::int32_t> tokens;
@@ -48,8 +50,8 @@ struct BlockScratch {
     Buffer<float> hidden;
     MambaScratch mixer;
     MambaSegments segments;
-    Buffer<float> conv_state; ///< carried from block to block of a section
-    Buffer<float> scan_state;
+    Buffer<float> conv_state[2]; ///< carried from block to block of a section: even blocks read the first and leave
+    Buffer<float> scan_state[2]; ///< the second, odd ones the other way round
 };
 
 /// Hands out scratch to whoever runs; makes more when all is out.
@@ -221,7 +223,7 @@ private:
         index_t const blocks = section.end_block - section.begin_block;
         for (index_t i = 0; i < blocks; ++i) {
             index_t const block = direction.reverse ? section.end_block - 1 - i : section.begin_block + i;
-            find_segments(section, block, direction.reverse, s);
+            find_segments(section, block, direction.reverse, i % 2 != 0, s);
             auto const y = rows_of(buffers.y[d], block, config_.d_inner);
             zero_padding(section, block, y);
             direction.mixer.scan(rows_of(xz, block, 2 * config_.d_inner), s.segments, direction.reverse, s.mixer, y);
@@ -229,8 +231,8 @@ private:
     }
 
     /// The strands that have rows in a block. One that goes on in the next block (in the order of time) leaves its
-    /// state in the scratch; only one can.
-    void find_segments(Section const& section, index_t block, bool reverse, BlockScratch& s) const {
+    /// state in the scratch, where that block finds it; only one can.
+    void find_segments(Section const& section, index_t block, bool reverse, bool odd, BlockScratch& s) const {
         index_t const block_begin = block * options_.token_block;
         index_t const block_end = block_begin + options_.token_block;
         s.segments.conv.clear();
@@ -242,10 +244,10 @@ private:
             if (begin >= end) { continue; }
             bool const starts = reverse ? strand_end <= block_end : strand.begin >= block_begin;
             bool const ends = reverse ? strand.begin >= block_begin : strand_end <= block_end;
-            s.segments.conv.push_back({begin - block_begin, end - begin, starts ? nullptr : s.conv_state.data(),
-                                       ends ? nullptr : s.conv_state.data()});
-            s.segments.scan.push_back({begin - block_begin, end - begin, starts ? nullptr : s.scan_state.data(),
-                                       ends ? nullptr : s.scan_state.data()});
+            s.segments.conv.push_back({begin - block_begin, end - begin, starts ? nullptr : s.conv_state[odd].data(),
+                                       ends ? nullptr : s.conv_state[!odd].data()});
+            s.segments.scan.push_back({begin - block_begin, end - begin, starts ? nullptr : s.scan_state[odd].data(),
+                                       ends ? nullptr : s.scan_state[!odd].data()});
         }
     }
 
