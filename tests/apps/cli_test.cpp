@@ -1,0 +1,102 @@
+#include "tests/support/run_program.h"
+#include "tests/support/small_models.h"
+#include "tests/support/temp_dir.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace strandwave {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+Strings const kCommands{"classify", "embed",  "forward", "init",       "probe",
+                        "info",     "verify", "bench",   "completion", "man"};
+
+class CliTest : public testing::Test {
+protected:
+    ProgramRun run(Strings const& arguments) { return run_program(folder_.path(), arguments); }
+
+    TempDir folder_;
+};
+
+TEST_F(CliTest, UsageErrorsExitWithTwoAndWriteNothingToStdout) {
+    for (auto const& arguments : {Strings{}, {"fly"}, {"classify"}, {"classify", "--what"}, {"completion", "tcsh"}}) {
+        auto const result = run(arguments);
+        EXPECT_EQ(result.exit_code, 2);
+        EXPECT_EQ(result.out, "");
+        EXPECT_NE(result.err, "");
+    }
+}
+
+TEST_F(CliTest, VersionTellsBackendsAndSimdTarget) {
+    auto const result = run({"--version"});
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.out.rfind("strandwave 0.", 0), 0U) << result.out;
+    EXPECT_NE(result.out.find("backends: cpu"), std::string::npos);
+    EXPECT_NE(result.out.find("SIMD target: "), std::string::npos);
+}
+
+TEST_F(CliTest, EveryCommandHasHelpWithAnExample) {
+    EXPECT_EQ(run({"--help"}).exit_code, 0);
+    for (auto const& command : kCommands) {
+        auto const result = run({command, "--help"});
+        EXPECT_EQ(result.exit_code, 0) << command;
+        EXPECT_NE(result.out.find("Example"), std::string::npos) << command;
+        EXPECT_NE(result.out.find("strandwave " + command), std::string::npos) << command;
+    }
+}
+
+TEST_F(CliTest, TheManPageNamesEveryCommandAndOption) {
+    auto const page = run({"man"});
+    EXPECT_EQ(page.exit_code, 0);
+    EXPECT_EQ(page.out.rfind(".TH STRANDWAVE 1", 0), 0U);
+    for (auto const& command : kCommands) {
+        EXPECT_NE(page.out.find(".SS strandwave " + command), std::string::npos) << command;
+    }
+    EXPECT_NE(page.out.find("\\-\\-min\\-probability"), std::string::npos);
+    EXPECT_NE(page.out.find("{f32,bf16}"), std::string::npos);
+}
+
+TEST_F(CliTest, BashCompletesCommandsOptionsAndWords) {
+    auto const complete = [&](Strings const& words) {
+        std::string line = "eval \"$(\"$0\" completion bash)\"; COMP_WORDS=(strandwave";
+        for (auto const& word : words) {
+            line += " '" + word + "'";
+        }
+        line += "); COMP_CWORD=" + std::to_string(words.size()) + "; _strandwave; echo \"${COMPREPLY[*]}\"";
+        return run_program(folder_.path(), {"-c", line, STRANDWAVE_PROGRAM}, "", "/bin/bash").out;
+    };
+    EXPECT_EQ(complete({"cl"}), "classify\n");
+    EXPECT_EQ(complete({"classify", "--min-p"}), "--min-probability\n");
+    EXPECT_EQ(complete({"classify", "--dtype", ""}), "f32 bf16\n");
+    EXPECT_EQ(complete({"embed", "--pool", "n"}), "none\n");
+    EXPECT_EQ(complete({"completion", "f"}), "fish\n");
+    write_text(folder_.path() / "reads.fa", "");
+    EXPECT_EQ(complete({"classify", "rea"}), "reads.fa\n");
+}
+
+TEST_F(CliTest, OtherShellsGetTheirScript) {
+    EXPECT_NE(run({"completion", "zsh"}).out.find("bashcompinit"), std::string::npos);
+    auto const fish = run({"completion", "fish"}).out;
+    EXPECT_NE(fish.find("-l dtype -x -a 'f32 bf16'"), std::string::npos) << fish;
+}
+
+TEST_F(CliTest, AnInterruptLeavesNothingHalfWritten) {
+    auto const model = make_dna_model(folder_.path());
+    auto const pipe = folder_.path() / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    // The program waits for the pipe's first bytes, is interrupted, reads a record and then sees the interrupt.
+    std::string const script =
+        "\"$0\" classify -q --model \"$1\" - -o out.tsv < pipe & child=$!; exec 3> pipe; sleep 0.5; "
+        "kill -INT $child; printf '>a\\nACGT\\n' >&3; exec 3>&-; wait $child; echo $?";
+    auto const result =
+        run_program(folder_.path(), {"-m", "-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "130\n") << result.err;
+    for (auto const& entry : std::filesystem::directory_iterator(folder_.path())) {
+        EXPECT_EQ(entry.path().filename().string().find("out.tsv"), std::string::npos) << entry.path();
+    }
+}
+
+} // namespace
+} // namespace strandwave
