@@ -160,7 +160,7 @@ TEST(AudioEncoder, SettingsThatMakeNoSenseAreRefused) {
 
 TEST(TakeChannel, MixesOrPicks) {
     Floats const stereo{1, 3, 2, 6, -1, 1};
-    View<float const, 1> const view(stereo.data(), 6);
+    View<float const, 1> const view{stereo.data(), 6};
     EXPECT_EQ(take_channel(view, 2, ChannelPolicy::mix, 0), (Floats{2, 4, 0}));
     EXPECT_EQ(take_channel(view, 2, ChannelPolicy::first, 1), (Floats{1, 2, -1}));
     EXPECT_EQ(take_channel(view, 2, ChannelPolicy::each, 1), (Floats{3, 6, 1}));
