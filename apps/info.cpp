@@ -100,7 +100,7 @@ Json model_info(InfoFlags const& flags) {
     if (!config.labels.empty()) { info["labels"] = config.labels; }
     info["parameters"] = model.parameters();
     info.update(weights_on_disk(flags.model.directory));
-    info["state_bytes_per_lane"] = model.state_bytes();
+    info["state_bytes_per_lane"] = config.bidirectional ? 0 : model.state_bytes(); // of a causal model only
     info.update(preprocessor_info(read_preprocessor_config(flags.model.directory, config)));
     info["threads"] = opened.threads->count();
     info["tokens_per_s_estimate"] = static_cast<index_t>(measured_tokens_per_s(opened));

@@ -88,8 +88,8 @@ public:
           record_(random_record(config_, options.length, random_)), whole_(run(threads_, options.length)) {}
 
     std::vector<VerifyCheck> run_all() {
-        // Against itself: what is not finite differs from itself, and would hide in any other comparison.
-        check("finite", run(threads_, record_.length), 0);
+        // What is not finite differs from itself, here and in every other check.
+        check("the same again, and finite", run(threads_, record_.length), 0);
         if (!config_.bidirectional) { check_pieces(); }
         check("packed among other records", run_in_company(), 0);
         Threads one(1);

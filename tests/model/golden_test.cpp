@@ -2,6 +2,7 @@
 #include "lib/core/error.h"
 #include "lib/model/model.h"
 #include "tests/model/model_support.h"
+#include "tests/support/temp_dir.h"
 
 #include <cstring>
 #include <gtest/gtest.h>
@@ -113,7 +114,7 @@ protected:
     }
 
     std::filesystem::path folder_;
-    test::TemporaryFolder model_folder_;
+    TempDir model_folder_;
     TensorStore reference_;
     std::shared_ptr<Model const> model_;
     Threads threads_{2};
@@ -176,7 +177,8 @@ TEST_P(Golden, IndependentReferenceAgrees) {
         all.insert(all.end(), mine.begin(), mine.end());
     }
     if (reference_.find("logits_f64") != nullptr) {
-        EXPECT_LE(relative_error(all, values("logits_f64")), 1e-12);
+        // Not less: parts of the published double-precision run are fp32 (A, the norms).
+        EXPECT_LE(relative_error(all, values("logits_f64")), 1e-6);
     } else {
         EXPECT_LE(relative_error(values("logits_f32"), all), 1e-6); // what fp32 lost there
     }

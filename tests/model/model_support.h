@@ -6,37 +6,13 @@
 #include "tests/model/independent_reference.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace strandwave::test {
-
-/// A folder of its own that is gone with the test.
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        static std::atomic<int> number{0};
-        path_ = std::filesystem::temp_directory_path() /
-                ("strandwave-model-test-" + std::to_string(::getpid()) + "-" + std::to_string(number++));
-        std::filesystem::create_directories(path_);
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryFolder(TemporaryFolder const&) = delete;
-    TemporaryFolder& operator=(TemporaryFolder const&) = delete;
-    std::filesystem::path const& path() const noexcept { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
 
 /// Relative Frobenius error |a - b| / |b|; infinity if the sizes differ or something is not a number.
 template <class A, class B>
