@@ -85,7 +85,8 @@ void add_classify_command(CLI::App& program, CommandResult& result) {
     command
         ->add_option("--min-probability", flags->min_probability,
                      "Report a best class below this (0 to 1) as unclassified (default: 0)")
-        ->check(CLI::Range(0.0, 1.0));
+        ->type_name("P")
+        ->check(CLI::Range(0.0, 1.0).description(""));
     add_preprocessor_flags(*command, flags->preprocessor);
     add_compute_options(*command, flags->compute);
     add_log_options(*command, flags->log);

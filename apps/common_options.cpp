@@ -113,13 +113,15 @@ void add_compute_options(CLI::App& command, ComputeOptions& options) {
         ->capture_default_str()
         ->group("Computing");
     command.add_option("--threads", options.threads, "Threads (default: all that the process may use)")
-        ->check(CLI::Range(1, 4096))
+        ->type_name("N")
+        ->check(CLI::Range(1, 4096).description(""))
         ->group("Computing");
     command
         .add_option("--chunk", options.chunk,
                     "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) +
                         "); bounds memory, never changes the result")
-        ->check(CLI::Range(index_t{1}, index_t{1} << 30))
+        ->type_name("N")
+        ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""))
         ->group("Computing");
 }
 
@@ -182,11 +184,13 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
     command
         .add_option("INPUT", flags.files,
                     "FASTA, FASTQ, SAM, BAM, CRAM, WAV, FLAC, OGG, MP3 or AIFF files, compressed or not; - is stdin")
-        ->required();
+        ->required()
+        ->type_name("FILE");
     auto const add = [&command](std::string const& name, auto& value, std::string const& help) {
         return command.add_option(name, value, help)->group("Input");
     };
-    add("--raw", flags.raw, "The input is sound without a header: encoding:rate:channels, as s16le:16000:1");
+    add("--raw", flags.raw, "The input is sound without a header: encoding:rate:channels, as s16le:16000:1")
+        ->type_name("FORMAT");
     add("--reference", flags.reference, "FASTA that a CRAM file was written against; never fetched from the network")
         ->type_name("FASTA");
     command
@@ -196,18 +200,24 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
         ->type_name("FILE");
     add("--region", flags.regions, "Read this region, chr:from-to (1-based, both ends in), as samtools has it")
         ->expected(1)
-        ->take_all();
+        ->take_all()
+        ->type_name("REGION");
     add("--window", flags.window,
         "Cut records into windows of N bases or samples, or of seconds as 2.5s; the last one is kept from half a "
-        "window on (default: whole records)");
-    add("--stride", flags.stride, "From one window's start to the next's (default: the window, no overlap)");
+        "window on (default: whole records)")
+        ->type_name("LENGTH");
+    add("--stride", flags.stride, "From one window's start to the next's (default: the window, no overlap)")
+        ->type_name("LENGTH");
     add("--min-length", flags.min_length, "Skip records with fewer bases or samples (default: 1, empty ones)")
-        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+        ->type_name("N")
+        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()).description(""));
     add("--limit", flags.limit, "Stop after N records (default: all)")
-        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()));
+        ->type_name("N")
+        ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()).description(""));
     add("--max-memory", flags.max_memory,
         "For records that must lie whole in memory (bidirectional models, --strand reverse and both), as 8G "
-        "(default: half of what is available)");
+        "(default: half of what is available)")
+        ->type_name("BYTES");
 }
 
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {

@@ -23,9 +23,16 @@ struct EmbedFlags {
     bool per_record = false;
 };
 
-std::string gigabytes(index_t bytes) {
+std::string size_text(index_t bytes) {
+    double value = static_cast<double>(bytes);
+    char const* const units[] = {" B", " kB", " MB", " GB", " TB"};
+    std::size_t unit = 0;
+    while (value >= 1000 && unit < 4) {
+        value /= 1000;
+        ++unit;
+    }
     std::ostringstream text;
-    text << std::setprecision(3) << static_cast<double>(bytes) / 1e9 << " GB";
+    text << std::setprecision(3) << value << units[unit];
     return text.str();
 }
 
@@ -33,7 +40,7 @@ std::string gigabytes(index_t bytes) {
 void check_disk(EmbedFlags const& flags, RecordSourceOptions const& options, OpenedModel const& opened) {
     auto const free = free_disk_bytes(flags.output.path);
     if (std::count(flags.input.files.begin(), flags.input.files.end(), "-") > 0) {
-        log_line(flags.log, "size of " + flags.output.path.string() + " not known for stdin; " + gigabytes(free) +
+        log_line(flags.log, "size of " + flags.output.path.string() + " not known for stdin; " + size_text(free) +
                                 " are free, checked while it grows");
         return;
     }
@@ -41,7 +48,7 @@ void check_disk(EmbedFlags const& flags, RecordSourceOptions const& options, Ope
     double const need = static_cast<double>(count_positions(source)) *
                         static_cast<double>(opened.model->hidden_width()) * static_cast<double>(sizeof(float));
     auto const bytes = static_cast<index_t>(std::min(need, 9e18));
-    auto const told = flags.output.path.string() + ": " + gigabytes(bytes) + " to write, " + gigabytes(free) + " free";
+    auto const told = flags.output.path.string() + ": " + size_text(bytes) + " to write, " + size_text(free) + " free";
     if (bytes > free) { throw Error(ErrorCode::too_large, told + "; pool the vectors, or use another disk"); }
     log_line(flags.log, told);
 }
@@ -105,7 +112,8 @@ void add_embed_command(CLI::App& program, CommandResult& result) {
     command
         ->add_option("--layer", flags->layer,
                      "Take the residual stream after K layers, 0 the embedding (default: the final norm's output)")
-        ->check(CLI::Range(index_t{0}, index_t{1} << 20));
+        ->type_name("K")
+        ->check(CLI::Range(index_t{0}, index_t{1} << 20).description(""));
     command->add_flag("--per-record", flags->per_record, "With --window: one row a record, the mean of its windows");
     add_preprocessor_flags(*command, flags->preprocessor, true);
     add_compute_options(*command, flags->compute);

@@ -43,9 +43,12 @@ std::string clock_time(double seconds) {
     return text.str();
 }
 
+/// Three digits, or all of a larger number; no exponent.
 std::string rate(double amount, double seconds) {
+    double const value = seconds > 0 ? amount / seconds : 0.0;
     std::ostringstream text;
-    text << std::setprecision(3) << (seconds > 0 ? amount / seconds : 0.0);
+    if (value >= 100) { text << std::fixed; }
+    text << std::setprecision(value >= 100 ? 0 : 3) << value;
     return text.str();
 }
 

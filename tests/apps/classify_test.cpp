@@ -161,14 +161,14 @@ TEST_F(ClassifyTest, LetterPoliciesAreObeyedAndCounted) {
 }
 
 TEST_F(ClassifyTest, FailuresAreNamedAndTheRestGoesOn) {
-    auto const bad = file("bad.fa", fasta("good", "ACGT") + fasta("evil", "AC!T") + fasta("fine", "ACGT"));
+    auto const bad = file("bad.fa", fasta("good", "ACGT") + fasta("evil", "ACJT") + fasta("fine", "ACGT"));
     auto const last = file("last.fa", fasta("last", "ACGT"));
     auto const run = classify({bad, (folder_.path() / "missing.fa").string(), last});
     EXPECT_EQ(run.exit_code, 1);
     auto const rows = table(run.out);
     ASSERT_EQ(rows.size(), 4U);
     EXPECT_EQ(rows[3][0], "last");
-    EXPECT_NE(run.err.find("bad.fa: record evil: '!' at offset 2"), std::string::npos) << run.err;
+    EXPECT_NE(run.err.find("bad.fa: record evil: 'J' at offset 2"), std::string::npos) << run.err;
     EXPECT_NE(run.err.find("missing.fa"), std::string::npos) << run.err;
     EXPECT_NE(run.err.find("failed: 2"), std::string::npos) << run.err;
     EXPECT_NE(classify({"-q", bad}).err.find("evil"), std::string::npos) << "--quiet hides no errors";
