@@ -132,27 +132,25 @@ private:
         }
     }
 
-    /// The tensors tell a classifier and an untied head; the class or the wrapping tells a tied one.
+    /// The tensors tell a classifier and a head of its own; the class or the wrapping tells a tied one.
     void read_head() {
         bool const own_head = store_.find(layout_.head()) != nullptr;
         bool const wrapped = layout_.backbone == "caduceus.backbone." ||
                              (layout_.backbone == "backbone." && layout_.wrapping == Wrapping::plain);
-        if (store_.find(TensorLayout::classifier()) != nullptr) {
+        if (declared_.head == HeadKind::classifier || store_.find(TensorLayout::classifier()) != nullptr) {
             config_.head = HeadKind::classifier;
-        } else if (config_.frame_length > 0) {
-            config_.head = HeadKind::none;
-        } else if (own_head) {
-            config_.head = HeadKind::language_model;
-        } else {
-            config_.head = declared_.head.value_or(wrapped ? HeadKind::language_model : HeadKind::none);
+            config_.tied_head = false;
+            read_labels();
+            return;
+        }
+        config_.labels.clear();
+        if (config_.frame_length == 0) {
+            auto const implied = wrapped ? HeadKind::language_model : HeadKind::none;
+            config_.head = own_head ? HeadKind::language_model : declared_.head.value_or(implied);
         }
         if (config_.head != HeadKind::language_model) { config_.tied_head = false; }
-        if (config_.head == HeadKind::classifier || declared_.head == HeadKind::classifier) {
-            config_.head = HeadKind::classifier;
-            read_labels();
-        } else {
-            config_.labels.clear();
-        }
+        // The RC-equivariant head is tied by its code, whatever the config says.
+        if (config_.rcps && config_.head == HeadKind::language_model && !own_head) { config_.tied_head = true; }
     }
 
     void read_labels() {

@@ -203,7 +203,7 @@ void read_caduceus(Object const& top, DeclaredConfig& config) {
     model.tied_projections = top.get_or("bidirectional_weight_tie", true);
     model.rcps = top.get_or("rcps", false);
     model.fused_add_norm = top.get_or("fused_add_norm", true);
-    model.tied_head = model.rcps || top.get_or("tie_word_embeddings", true); // the RC-equivariant head always is
+    model.tied_head = top.get_or("tie_word_embeddings", true);
 
     auto const strategy = top.get_or<std::string>("bidirectional_strategy", "add");
     if (strategy != "add" && strategy != "ew_multiply") {
@@ -284,6 +284,9 @@ void read_head(Object const& top, DeclaredConfig& config) {
                                                  "': only language models, sequence classifiers and bare "
                                                  "backbones can be run");
         }
+    }
+    if (config.frame_length.value && config.head == HeadKind::language_model) {
+        top.unsupported("frame_length", "with a language model in 'architectures': frames are no vocabulary");
     }
     config.num_labels = top.extent("num_labels");
     for (auto const& label : top.numbered("id2label")) {
