@@ -6,7 +6,7 @@ function(strandwave_compile_options target)
         $<$<BOOL:${STRANDWAVE_WERROR}>:-Werror>
         # g++ 12 at -O3 sees overlapping copies in std::string's operator+ that are not there (GCC bug 105651), and
         # uninitialised members of standard containers that an exception leaves half made.
-        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>
+        "$<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-maybe-uninitialized>"
         # One meaning for a*b+c everywhere: fused only where the code says so. Bitwise promises rest on it.
         -ffp-contract=off)
     if(STRANDWAVE_SANITIZE)
