@@ -13,7 +13,8 @@ namespace strandwave {
 /// - A read stored reverse (0x10) is given reverse-complemented: as the instrument read it. Bases that hard clipping
 ///   removed are not in the file and not given.
 /// - The name is the file's; the description of a paired read is its number, "1" or "2". A read without sequence ("*")
-///   is a record of length 0. Letters come upper case, htslib keeps no others. A base given as '=' (equal to the
+///   is a record of length 0. Letters come upper case; htslib gives
+///   those that it does not know as N. A base given as '=' (equal to the
 ///   reference) is unsupported.
 /// - A BAM, BGZF SAM or CRAM without its end marker is truncated_input, at open where the file can be asked and at the
 ///   end of a pipe. A plain SAM cut between lines, or behind the quality of its last line, cannot be told.

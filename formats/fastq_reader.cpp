@@ -39,7 +39,7 @@ private:
     }
 
     bool begin_record() {
-        text_.skip_empty_lines();
+        text_.skip_line_ends();
         if (text_.at_end()) { return false; }
         if (text_.peek() != '@') {
             throw text_.error(ErrorCode::malformed_input,
@@ -53,7 +53,7 @@ private:
     }
 
     bool at_plus_line() {
-        text_.skip_empty_lines();
+        text_.skip_line_ends();
         if (text_.at_end()) { throw text_.error(ErrorCode::truncated_input, record() + " ends in its sequence"); }
         return text_.at_line_start() && text_.peek() == '+';
     }
@@ -93,7 +93,7 @@ private:
             length += pass_quality_piece(static_cast<std::size_t>(offset_ - length));
         }
         bool const more_in_line = !text_.at_line_start() && !text_.next_piece(1).text.empty();
-        text_.skip_empty_lines();
+        text_.skip_line_ends();
         if (more_in_line || (!text_.at_end() && text_.peek() != '@')) {
             throw text_.error(ErrorCode::malformed_input,
                               record() + " has not one quality for each of its " + std::to_string(offset_) + " bases");

@@ -135,6 +135,7 @@ Input open_text(FileBytes file, std::filesystem::path const& path, std::string_v
     if (!text.at_end() && text.peek() == '@') { format = "fastq"; }
     if (format == "fasta") { return {.format = format, .sequence = make_fasta_reader(std::move(text)), .audio = {}}; }
     if (format == "fastq") { return {.format = format, .sequence = make_fastq_reader(std::move(text)), .audio = {}}; }
+    if (is_sound(promised)) { return open_sound({}, path, promised); } // for its reader's words on what is wrong
     auto const expected = promised.empty() ? std::string("no kind of DNA or sound file that is known here")
                                            : "not " + std::string(promised) + " as its name says";
     throw Error(ErrorCode::malformed_input,
@@ -160,7 +161,6 @@ Input open_known(std::filesystem::path const& path, InputOptions const& options)
     if (auto const format = alignment_format(kind); !format.empty()) {
         return {.format = format, .sequence = open_alignments(std::move(file), name, options.sequence), .audio = {}};
     }
-    if (is_sound(promised)) { return open_sound(std::move(file), path, promised); }
     return open_text(std::move(file), path, promised, options.sequence.decompression_threads);
 }
 

@@ -93,8 +93,9 @@ void resolve(Region& region, std::unordered_map<std::string, index_t> const& len
                     "region " + region.text + ": " + fasta + " has no sequence named " + region.sequence);
     }
     auto const length = found->second;
-    if (region.end == Region::kToEnd) { region.end = std::max(length, region.start); }
-    if (region.start > length || region.end > length) {
+    bool const to_end = region.end == Region::kToEnd;
+    if (to_end) { region.end = length; }
+    if (region.end > length || region.start > region.end || (to_end && region.start == length && length > 0)) {
         throw Error(ErrorCode::invalid_argument, "region " + region.text + ": reaches past the end of " +
                                                      region.sequence + ", which has " + std::to_string(length) +
                                                      " bases");

@@ -46,22 +46,26 @@ TextCursor::Piece TextCursor::next_piece(std::size_t limit) {
     std::string_view text(begin_, take);
     // A carriage return waits until it is known whether a newline follows.
     if (text.back() == '\r') { text.remove_suffix(1); }
-    if (text.empty()) { return pass_carriage_return(); }
+    if (text.empty()) {
+        if (auto const end = pass_line_end(); end != LineEnd::none) { return {{}, end}; }
+        text = {begin_, 1}; // alone it is part of the line
+    }
     advance(begin_ + text.size());
     line_start_ = false;
     return {text, LineEnd::none};
 }
 
-TextCursor::Piece TextCursor::pass_carriage_return() {
-    if (end_ - begin_ < 2) { refill(); }
-    bool const newline = end_ - begin_ >= 2 && begin_[1] == '\n';
-    bool const last = end_ - begin_ == 1;
-    std::string_view const text(begin_, newline || last ? 0 : 1);
-    advance(begin_ + (newline ? 2 : 1));
+/// Passes "\n", "\r\n", or a "\r" that ends the text, if that is next; not at the end of the text.
+TextCursor::LineEnd TextCursor::pass_line_end() {
+    bool const carriage_return = peek() == '\r';
+    if (carriage_return && end_ - begin_ < 2) { refill(); }
+    bool const last = carriage_return && end_ - begin_ == 1;
+    bool const newline = !last && begin_[carriage_return ? 1 : 0] == '\n';
+    if (!last && !newline) { return LineEnd::none; }
+    advance(begin_ + (carriage_return && newline ? 2 : 1));
     position_.line += newline ? 1 : 0;
     line_start_ = newline;
-    if (newline) { return {text, LineEnd::newline}; }
-    return {text, last ? LineEnd::end_of_text : LineEnd::none};
+    return newline ? LineEnd::newline : LineEnd::end_of_text;
 }
 
 TextCursor::LineEnd TextCursor::next_line(std::string& text, std::size_t limit) {
@@ -81,19 +85,17 @@ void TextCursor::skip_byte() noexcept {
     line_start_ = false;
 }
 
-void TextCursor::skip_empty_lines() {
-    while (line_start_ && !at_end() && (peek() == '\n' || peek() == '\r')) {
-        if (!next_piece(1).text.empty()) { throw error(ErrorCode::malformed_input, "carriage return inside a line"); }
-    }
+void TextCursor::skip_line_ends() {
+    while (!at_end() && pass_line_end() != LineEnd::none) {}
 }
 
 void TextCursor::skip_white_space() {
     while (!at_end()) {
-        char const byte = peek();
-        if (byte != ' ' && byte != '\t' && byte != '\n' && byte != '\r') { return; }
-        advance(begin_ + 1);
-        position_.line += byte == '\n' ? 1 : 0;
-        line_start_ = byte == '\n';
+        if (peek() == ' ' || peek() == '\t') {
+            skip_byte();
+        } else if (pass_line_end() == LineEnd::none) {
+            return;
+        }
     }
 }
 

@@ -42,8 +42,8 @@ public:
     LineEnd next_line(std::string& text, std::size_t limit);
 
     void skip_byte() noexcept; ///< passes the byte that peek() shows, which is no line's end
-    void skip_empty_lines();   ///< passes line ends
-    void skip_white_space();   ///< passes line ends, blanks, tabs and carriage returns
+    void skip_line_ends();     ///< passes the end of this line, if that is next, and empty lines
+    void skip_white_space();   ///< passes line ends, blanks and tabs
 
     std::string const& name() const noexcept { return source_.name(); }
 
@@ -54,7 +54,7 @@ public:
 private:
     bool refill();
     void advance(char const* to) noexcept;
-    Piece pass_carriage_return();
+    LineEnd pass_line_end();
 
     BgzfSource source_;
     std::vector<char> buffer_;

@@ -62,7 +62,11 @@ TEST(FastaReader, refuses_what_is_no_sequence_and_says_where) {
 TEST(FastaReader, refuses_old_macintosh_line_ends) {
     expect_refused(">a\rACGT\r>b\rAC\r", ErrorCode::truncated_input, "header line");
     expect_refused(">a\rACGT\r>b\rAC\r\n", ErrorCode::malformed_input, "byte 0x0d");
-    expect_refused(">a\nAC\rGT\n", ErrorCode::malformed_input, "byte 0x0d");
+    for (index_t const max_symbols : {index_t{1}, index_t{2}, index_t{3}, kWhole}) {
+        auto const result = read_fasta(">a\nAC\rGT\n", max_symbols);
+        ASSERT_TRUE(result.error) << "in chunks of " << max_symbols;
+        EXPECT_EQ(result.error->code(), ErrorCode::malformed_input) << result.error->message();
+    }
 }
 
 TEST(FastaReader, refuses_a_file_that_ends_inside_a_header) {
