@@ -145,7 +145,8 @@ TEST_F(UnitRunnerTest, AFailureDropsItsRecordAndNoOther) {
     use(make_dna_model(folder_.path()));
     source_.window = Extent::parse("10");
     options_.per_record = true;
-    auto const path = file("a.fa", fasta("good", bases(30)) + fasta("bad", bases(20) + "J") + fasta("fine", "ACGT"));
+    auto const path =
+        file("a.fa", fasta("good", bases(30)) + fasta("bad", bases(20) + "JACGTA") + fasta("fine", "ACGT"));
     auto const torn = file("b.fq", "@last\nACGT\n+\nIIII\n@torn\nAC");
     Recorder recorder;
     auto const report = run({path, torn}, recorder);
@@ -200,8 +201,9 @@ TEST_F(UnitRunnerTest, SoundRunsAsTokensAndAsFrames) {
     EXPECT_EQ(run({path}, tokens).positions, 400);
     EXPECT_EQ(tokens.results.size(), 1U);
 
-    source_.preprocessor = read_preprocessor_config(make_frame_model(folder_.path()), model_->config());
-    use(folder_.path() / "frames");
+    auto const directory = make_frame_model(folder_.path());
+    use(directory);
+    source_.preprocessor = read_preprocessor_config(directory, model_->config());
     source_.frame_length = 16;
     options_.chunk = 5;
     Recorder frames;
