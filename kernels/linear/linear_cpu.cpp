@@ -41,16 +41,6 @@ T* thread_storage(index_t size) {
     return storage.data();
 }
 
-/// x rounded to bf16, in storage of the thread.
-bf16_t const* round_to_bf16(View<float const, 2> x) {
-    index_t const size = x.rows * x.cols;
-    bf16_t* rounded = thread_storage<bf16_t>(size);
-    for (index_t i = 0; i < size; ++i) {
-        rounded[i] = to_bf16(x.data[i]);
-    }
-    return rounded;
-}
-
 } // namespace
 
 struct Linear::Impl {
@@ -65,13 +55,18 @@ struct Linear::Impl {
     struct Primitive {
         dnnl::matmul matmul;
         dnnl::memory::desc scratchpad;
+        dnnl::reorder round_x; ///< fp32 to bf16; empty for f32
     };
     mutable std::shared_mutex mutex;
     mutable std::map<Key, Primitive> primitives;
 
+    dnnl::memory::desc x_desc(index_t rows, dnnl::memory::data_type x_type) const {
+        return matrix(rows, in, x_type, dnnl::memory::format_tag::ab);
+    }
+
     dnnl::matmul::primitive_desc describe(index_t rows, bool accumulate, dnnl::memory::desc const& weights) const {
         using Tag = dnnl::memory::format_tag;
-        auto const x = matrix(rows, in, type, Tag::ab);
+        auto const x = x_desc(rows, type);
         auto const y = matrix(rows, out, dnnl::memory::data_type::f32, Tag::ab);
         dnnl::primitive_attr attributes;
         // The library's own scratchpad belongs to the thread that made a primitive; ours runs in any thread.
@@ -94,7 +89,11 @@ struct Linear::Impl {
             if (found != primitives.end()) { return found->second; }
         }
         auto const description = describe(rows, accumulate, weight.get_desc());
-        Primitive made{dnnl::matmul(description), description.scratchpad_desc()};
+        Primitive made{dnnl::matmul(description), description.scratchpad_desc(), {}};
+        if (type == dnnl::memory::data_type::bf16) {
+            made.round_x = dnnl::reorder(
+                {cpu_engine(), x_desc(rows, dnnl::memory::data_type::f32), cpu_engine(), x_desc(rows, type)});
+        }
         std::unique_lock const lock(mutex);
         return primitives.emplace(key, std::move(made)).first->second; // a map's elements stay where they are
     }
@@ -140,19 +139,23 @@ void Linear::apply(View<float const, 2> x, View<float, 2> y, bool accumulate) co
     check_extent("linear", "row stride of y", y.row_stride, y.cols);
     if (x.rows == 0) { return; }
     using Tag = dnnl::memory::format_tag;
+    auto const& primitive = impl_->primitive(x.rows, accumulate);
+    auto& stream = thread_stream();
     // oneDNN takes void* for what it only reads.
-    void* source = impl_->type == dnnl::memory::data_type::f32
-                       ? static_cast<void*>(const_cast<float*>(x.data))
-                       : static_cast<void*>(const_cast<bf16_t*>(round_to_bf16(x)));
-    dnnl::memory const x_memory(matrix(x.rows, x.cols, impl_->type, Tag::ab), cpu_engine(), source);
+    dnnl::memory x_memory(impl_->x_desc(x.rows, dnnl::memory::data_type::f32), cpu_engine(),
+                          const_cast<float*>(x.data));
+    if (impl_->type == dnnl::memory::data_type::bf16) {
+        dnnl::memory const rounded(impl_->x_desc(x.rows, impl_->type), cpu_engine(),
+                                   thread_storage<bf16_t>(x.rows * x.cols));
+        primitive.round_x.execute(stream, {{DNNL_ARG_FROM, x_memory}, {DNNL_ARG_TO, rounded}});
+        x_memory = rounded;
+    }
     dnnl::memory const y_memory(matrix(y.rows, y.cols, dnnl::memory::data_type::f32, Tag::ab), cpu_engine(), y.data);
     std::unordered_map<int, dnnl::memory> arguments{
         {DNNL_ARG_SRC, x_memory}, {DNNL_ARG_WEIGHTS, impl_->weight}, {DNNL_ARG_DST, y_memory}};
     if (impl_->bias) { arguments.emplace(DNNL_ARG_BIAS, impl_->bias); }
-    auto const& primitive = impl_->primitive(x.rows, accumulate);
     auto* scratch = thread_storage<std::byte>(static_cast<index_t>(primitive.scratchpad.get_size()));
     arguments.emplace(DNNL_ARG_SCRATCHPAD, dnnl::memory(primitive.scratchpad, cpu_engine(), scratch));
-    auto& stream = thread_stream();
     primitive.matmul.execute(stream, arguments);
     stream.wait();
 }
