@@ -5,6 +5,8 @@ set -euo pipefail
 build=$(cd "${1:?build folder}" && pwd)
 seconds=${2:-10}
 cd "$(dirname "${BASH_SOURCE[0]}")"
+LSAN_OPTIONS=suppressions=$(cd .. && pwd)/leaks.supp:print_suppressions=0
+export LSAN_OPTIONS
 
 fuzz_one() {
     local target=$1 name corpus=()
