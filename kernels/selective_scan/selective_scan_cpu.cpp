@@ -148,11 +148,24 @@ void finish(SelectiveScanArgs const& a, Rows const& rows, index_t c, index_t val
     }
 }
 
+/// [d_state, valid] out of a row-major array into a tile, zeros behind, or back.
 void load_tile(float const* from, index_t row_stride, index_t d_state, index_t valid, float* to) {
+    D const d;
+    auto const lanes = static_cast<index_t>(hn::Lanes(d));
     for (index_t n = 0; n < d_state; ++n) {
-        float* row = to + n * kTile;
-        std::copy_n(from + n * row_stride, valid, row);
-        std::fill(row + valid, row + kTile, 0.0F);
+        for (index_t v = 0; v < kTile; v += lanes) {
+            hn::Store(load(from + n * row_stride + v, valid - v), d, to + n * kTile + v);
+        }
+    }
+}
+
+void store_tile(float const* from, index_t row_stride, index_t d_state, index_t valid, float* to) {
+    D const d;
+    auto const lanes = static_cast<index_t>(hn::Lanes(d));
+    for (index_t n = 0; n < d_state; ++n) {
+        for (index_t v = 0; v < kTile; v += lanes) {
+            store(hn::Load(d, from + n * kTile + v), to + n * row_stride + v, valid - v);
+        }
     }
 }
 
@@ -174,11 +187,7 @@ void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_
         advance_all(a, rows, tile, piece);
         finish(a, rows, c, valid, piece);
     }
-    if (segment.final != nullptr) {
-        for (index_t n = 0; n < d_state; ++n) {
-            std::copy_n(tile.h + n * kTile, valid, segment.final + n * d_inner + c);
-        }
-    }
+    if (segment.final != nullptr) { store_tile(tile.h, d_inner, d_state, valid, segment.final + c); }
 }
 
 void scan(SelectiveScanArgs const& a) {
