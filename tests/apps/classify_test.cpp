@@ -2,6 +2,8 @@
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
+#include <cstdint>
+#include <cstring>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -148,7 +150,7 @@ TEST_F(ClassifyTest, LetterPoliciesAreObeyedAndCounted) {
     auto const run = classify({a});
     EXPECT_EQ(run.exit_code, 0);
     EXPECT_NE(run.err.find("6 lower case, 3 N, 1 other IUPAC codes, 1 U of 13"), std::string::npos) << run.err;
-    EXPECT_NE(classify({a, "--n", "skip"}).err.find(" 10 tokens"), std::string::npos);
+    EXPECT_NE(classify({a, "--n", "skip"}).err.find(" 9 tokens"), std::string::npos) << "R is read as N";
     EXPECT_NE(classify({"-q", a, "--lower-case", "mask", "--probabilities"}).out,
               classify({"-q", a, "--probabilities"}).out);
     EXPECT_NE(classify({"-q", a, "--iupac", "unknown", "--probabilities"}).out,
@@ -211,6 +213,34 @@ TEST_F(ClassifyTest, AlignmentsAreSkippedUnlessKept) {
     EXPECT_EQ(table(classify({"-q", sam}).out).size(), 2U);
     EXPECT_NE(classify({sam}).err.find("1 secondary"), std::string::npos);
     EXPECT_EQ(table(classify({"-q", sam, "--keep-secondary"}).out).size(), 3U);
+}
+
+TEST_F(ClassifyTest, CramIsReadWithItsReferenceOnly) {
+    std::filesystem::path const cram = STRANDWAVE_SOURCE_DIR "/data/formats/cram";
+    auto const with = classify({(cram / "valid.cram").string(), "--reference", (cram / "reference.fa").string()});
+    EXPECT_EQ(with.exit_code, 0) << with.err;
+    EXPECT_GT(table(with.out).size(), 1U);
+    auto const without = classify({(cram / "valid.cram").string()});
+    EXPECT_EQ(without.exit_code, 1);
+    EXPECT_NE(without.err.find("--reference"), std::string::npos) << without.err;
+}
+
+TEST_F(ClassifyTest, ModelsWithUnknownTensorsAreReadOnRequest) {
+    auto const a = file("a.fa", fasta("a", "ACGT"));
+    auto const plain = classify({"-q", a}).out;
+    auto weights = read_text(model_ / "model.safetensors");
+    std::uint64_t header = 0;
+    std::memcpy(&header, weights.data(), sizeof header);
+    auto json = nlohmann::json::parse(weights.substr(8, header));
+    json["stranger"] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+    auto const text = json.dump();
+    auto const size = static_cast<std::uint64_t>(text.size());
+    weights = std::string(reinterpret_cast<char const*>(&size), sizeof size) + text + weights.substr(8 + header);
+    write_text(model_ / "model.safetensors", weights);
+    auto const refused = classify({a});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_NE(refused.err.find("stranger"), std::string::npos) << refused.err;
+    EXPECT_EQ(classify({"-q", a, "--ignore-extra"}).out, plain);
 }
 
 TEST_F(ClassifyTest, BidirectionalModelsNeedTheWholeRecord) {
