@@ -125,9 +125,11 @@ private:
         auto const mixer = layout_.forward_mixer(0);
         config_.bias = store_.find(mixer + "in_proj.bias") != nullptr;
         config_.conv_bias = store_.find(mixer + "conv1d.bias") != nullptr;
-        check_flag("bias", declared_.bias, mixer + "in_proj.bias", true);
-        check_flag("conv_bias", declared_.conv_bias, mixer + "conv1d.bias", true);
-        if (declared_.dialect != Dialect::hugging_face) {
+        bool const hugging_face = declared_.dialect == Dialect::hugging_face;
+        check_flag(hugging_face ? "use_bias" : "ssm_cfg.bias", declared_.bias, mixer + "in_proj.bias", true);
+        check_flag(hugging_face ? "use_conv_bias" : "ssm_cfg.conv_bias", declared_.conv_bias, mixer + "conv1d.bias",
+                   true);
+        if (!hugging_face) {
             check_flag("rms_norm", config_.norm == NormKind::rms_norm, layout_.norm(0) + "bias", false);
         }
     }
