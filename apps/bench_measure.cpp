@@ -53,7 +53,7 @@ double time_call(int runs, std::function<void()> const& body) {
             body();
         }
     });
-    return timing.wall_s / static_cast<double>(repeats);
+    return timing.cpu_s / static_cast<double>(repeats);
 }
 
 Buffer<float> random_buffer(index_t size, Random& random, double low = -1.0, double high = 1.0) {

@@ -23,7 +23,7 @@ struct OpTiming {
     std::string name;
     index_t rows = 0;    ///< tokens a call
     double calls = 0;    ///< of one pass over the model for that many tokens
-    double seconds = 0;  ///< a call
+    double seconds = 0;  ///< CPU time of a call
     double gflops = 0;   ///< of a matrix product; 0 for others
     double state_ns = 0; ///< of the scan: nanoseconds per token, channel and state; 0 for others
     bool in_floor = false;

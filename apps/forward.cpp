@@ -188,7 +188,7 @@ private:
         SessionOptions options;
         options.lanes = group_;
         options.pooling = pooling;
-        options.token_block = std::min<index_t>(chunk_, 256);
+        options.token_block = std::min(chunk_, kDefaultTokenBlock);
         options.sink_layers = sink_.layers();
         options.sink = options.sink_layers.empty() ? nullptr : &sink_;
         return options;

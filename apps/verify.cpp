@@ -45,7 +45,9 @@ void add_verify_command(CLI::App& program, CommandResult& result) {
     add_compute_options(*command, options->compute);
     add_log_options(*command, options->log);
     command->footer("A difference is |a - b| / |b| over the final norm's output; a bound of 0 asks for the same bits.\n"
-                    "Exit code 1 if a check fails.");
+                    "Exit code 1 if a check fails.\n"
+                    "\nExample:\n"
+                    "  strandwave verify MODEL");
     command->callback([options, &result] { result.exit_code = run(*options); });
 }
 

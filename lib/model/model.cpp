@@ -41,7 +41,9 @@ Model::~Model() = default;
 std::shared_ptr<Model const> Model::load(std::filesystem::path const& directory, LoadOptions const& options) {
     auto store = open_checkpoint(directory);
     auto const config = read_model_config(directory, store);
-    return std::shared_ptr<Model const>(new Model(load_parts(config, store, options)));
+    try {
+        return std::shared_ptr<Model const>(new Model(load_parts(config, store, options)));
+    } catch (Error const& error) { throw Error(error.code(), directory.string() + ": " + error.message()); }
 }
 
 ModelConfig const& Model::config() const noexcept { return parts_->config; }

@@ -21,7 +21,7 @@ void check_options(ModelConfig const& config, SessionOptions const& options) {
         check_layer(layer);
     }
     if (options.lanes < 1) { throw Error(ErrorCode::invalid_argument, "a session needs 1 lane or more"); }
-    if (options.token_block < 0) { throw Error(ErrorCode::invalid_argument, "token_block is negative"); }
+    if (options.token_block < 1) { throw Error(ErrorCode::invalid_argument, "token_block has to be 1 or more"); }
 }
 
 index_t check_input(ModelConfig const& config, FeedInput const& input) {
@@ -71,9 +71,7 @@ struct Session::Impl {
 };
 
 Session::Session(std::shared_ptr<Model const> model, Threads& threads, SessionOptions options) {
-    constexpr index_t kTokenBlock = 128;
     check_options(model->config(), options);
-    if (options.token_block == 0) { options.token_block = kTokenBlock; }
     auto const make = model->causal() ? make_causal_executor : make_whole_record_executor;
     auto executor = make(model, threads, options);
     impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(options), std::move(executor)});

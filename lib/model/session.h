@@ -50,14 +50,17 @@ public:
 /// The stream behind the last layer and the final norm: what heads read.
 inline constexpr index_t kFinalNorm = -1;
 
+/// Rows of every GEMM unless asked otherwise: the library is at full speed, and a block's activations fit a core's L2.
+inline constexpr index_t kDefaultTokenBlock = 128;
+
 struct SessionOptions {
     index_t lanes = 1; ///< records that may be open at once
     Pooling pooling = Pooling::mean;
-    index_t layer = kFinalNorm;       ///< which stream is pooled
-    index_t token_block = 0;          ///< rows of every GEMM; 0 = 128. 1 suits feeds of single tokens
-    PositionSink* sink = nullptr;     ///< not owned
-    std::vector<index_t> sink_layers; ///< which streams the sink wants
-    bool pool = true;                 ///< false: results carry no pooled vector
+    index_t layer = kFinalNorm;               ///< which stream is pooled
+    index_t token_block = kDefaultTokenBlock; ///< rows of every GEMM; 1 suits feeds of single tokens
+    PositionSink* sink = nullptr;             ///< not owned
+    std::vector<index_t> sink_layers;         ///< which streams the sink wants
+    bool pool = true;                         ///< false: results carry no pooled vector
 };
 
 /// Runs a model over streams of any length. Everything that changes lives here; the model is shared and immutable.

@@ -134,7 +134,7 @@ private:
         session.feed(part_of(record_, config_, begin, count), std::span(&piece, 1));
     }
 
-    std::vector<float> run(Threads& threads, index_t chunk, index_t token_block = 0) {
+    std::vector<float> run(Threads& threads, index_t chunk, index_t token_block = kDefaultTokenBlock) {
         Rows rows(record_.length, model_->hidden_width());
         Session session(model_, threads, options_for(rows, token_block));
         for (index_t begin = 0; begin < record_.length; begin += chunk) {

@@ -27,9 +27,10 @@ struct VerifyCheck {
 
 /// Runs a record of random tokens (or frames) through the model in all the ways that must not matter.
 ///
-/// Causal: in pieces of 1, 7, 64 and 256; token by token with GEMMs of one row (decoding); state saved and restored;
-/// All: among other records; on one thread; for a model of two strands, the reverse complement gives both strands
-/// exchanged.
+/// Every model: the same again; among other records; on one thread.
+/// Causal ones: in pieces of 1, 7, 64 and 256; token by token with GEMMs of one row (decoding); with the state saved
+/// and restored midway. Those of two strands: the reverse complement gives both strands exchanged.
+///
 /// Bounds: where Session promises bits, 0. Decoding and the other strand take other paths through the GEMMs and sums,
 /// and may differ by rounding: a dot product of K terms may lose K units in the last place, so a layer with its four
 /// products d_model + 2 d_inner + dt_rank of them, at unit gain, and the model n_layer times that.

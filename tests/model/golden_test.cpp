@@ -81,7 +81,7 @@ protected:
     }
 
     /// [B, L, vocab], or [B, labels] for a classifier.
-    std::vector<float> logits(index_t chunk, index_t token_block = 0) {
+    std::vector<float> logits(index_t chunk, index_t token_block = kDefaultTokenBlock) {
         std::vector<float> all;
         for (Record const& record : records_) {
             RecordOutputs const out = test::run_record(model_, threads_, record, chunk, token_block);
@@ -95,7 +95,7 @@ protected:
     std::vector<float> stream(index_t layer) {
         std::vector<float> all;
         for (Record const& record : records_) {
-            RecordOutputs const out = test::run_record(model_, threads_, record, 0, 0, {layer});
+            RecordOutputs const out = test::run_record(model_, threads_, record, 0, kDefaultTokenBlock, {layer});
             auto const rows = test::published_layout(out.streams.at(layer), model_->config());
             all.insert(all.end(), rows.begin(), rows.end());
         }

@@ -1,4 +1,4 @@
-#include "lib/core/error.h"
+#include "kernels/linear/linear.h"
 #include "lib/model/model.h"
 #include "tests/model/model_support.h"
 #include "tests/model/random_model.h"
@@ -126,7 +126,8 @@ TEST_P(RandomModels, EqualsTheIndependentForward) {
         model_->config().bidirectional ? std::vector<index_t>{0} : std::vector<index_t>{0, 1, 7};
     for (index_t const chunk : chunks) {
         SCOPED_TRACE(chunk);
-        auto const ours = test::run_record(model_, threads_, record_, chunk, chunk, layers);
+        auto const ours =
+            test::run_record(model_, threads_, record_, chunk, chunk > 0 ? chunk : kDefaultTokenBlock, layers);
         for (index_t const k : layers) {
             SCOPED_TRACE(k);
             auto const i = static_cast<std::size_t>(k);
@@ -142,6 +143,22 @@ TEST_P(RandomModels, EqualsTheIndependentForward) {
             expect_close(ours.logits, test::flat(truth.logits), test::flat(plain.logits));
         }
     }
+}
+
+/// bf16 rounds the two factors of a matrix product to 8 bits, so each product may lose 2^-8 of its size: four of them a
+/// layer, and the head.
+TEST_P(RandomModels, Bf16LosesOnlyItsBits) {
+    if (!bf16_is_native()) { GTEST_SKIP() << "SKIPPED: this processor does not multiply bf16"; }
+    LoadOptions options;
+    options.dtype = DType::bf16;
+    model_ = Model::load(folder_.path(), options);
+    auto const truth = expected<double>();
+    auto const ours = test::run_record(model_, threads_, record_, 0);
+    double const bound = static_cast<double>(4 * GetParam().n_layer + 1) * 0x1p-8;
+    EXPECT_LE(relative_error(test::published_layout(ours.streams.at(kFinalNorm), model_->config()),
+                             test::flat(truth.final_norm)),
+              bound);
+    if (GetParam().labels == 0) { EXPECT_LE(relative_error(ours.logits, test::flat(truth.logits)), bound); }
 }
 
 std::string model_name(testing::TestParamInfo<RandomModel> const& tested) { return tested.param.name; }

@@ -220,7 +220,7 @@ TEST(Session, PoolsAnyLayerAndRunsNoFurther) {
     auto const model = make_model(kCausal);
     Threads threads(2);
     auto const record = random_tokens(130, 3);
-    auto const out = test::run_record(model, threads, {record, {}}, 0, 0, {0, 1, 2, 3});
+    auto const out = test::run_record(model, threads, {record, {}}, 0, kDefaultTokenBlock, {0, 1, 2, 3});
     for (index_t layer = 0; layer <= 3; ++layer) {
         SessionOptions options;
         options.layer = layer;
