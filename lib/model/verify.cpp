@@ -146,10 +146,10 @@ private:
     std::vector<float> run_over_two_sessions() {
         Rows rows(record_.length, model_->hidden_width());
         index_t const cut = record_.length / 3;
-        Session first(model_, threads_, options_for(rows, 0));
+        Session first(model_, threads_, options_for(rows, kDefaultTokenBlock));
         feed(first, rows, 0, cut);
         LaneState const state = first.save(0);
-        Session second(model_, threads_, options_for(rows, 0));
+        Session second(model_, threads_, options_for(rows, kDefaultTokenBlock));
         second.restore(0, state);
         feed(second, rows, cut, record_.length - cut);
         return rows.take();
@@ -167,7 +167,7 @@ private:
             {before.length, 0, true, true}, {record_.length, 1, true, true}, {after.length, 2, true, true}};
         Rows rows(record_.length, model_->hidden_width());
         rows.place(-before.length);
-        SessionOptions options = options_for(rows, 0);
+        SessionOptions options = options_for(rows, kDefaultTokenBlock);
         options.lanes = 3;
         Session session(model_, threads_, options);
         session.feed(part_of(before, config_, 0, before.length + record_.length + after.length), pieces);
