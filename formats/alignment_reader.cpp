@@ -45,7 +45,7 @@ public:
         : name_(std::move(name)), keep_secondary_(options.keep_secondary), alignment_(bam_init1()) {
         file_.reset(hts_hopen(bytes.get(), name_.c_str(), "r"));
         if (!file_) { throw malformed("its header cannot be read; the file is damaged or cut short"); }
-        bytes.release(); // the htsFile closes it
+        static_cast<void>(bytes.release()); // the htsFile closes it
         if (hts_check_EOF(file_.get()) == kNoEndMarker) { throw truncated("has no end marker"); }
         if (is_cram()) { set_up_cram(options); }
         if (options.decompression_threads > 0) { hts_set_threads(file_.get(), options.decompression_threads); }

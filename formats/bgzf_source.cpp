@@ -29,7 +29,7 @@ BgzfSource::BgzfSource(FileBytes file, std::string name, int threads) : name_(st
     }
     stream_.reset(bgzf_hopen(file.get(), "r"));
     if (!stream_) { throw Error(ErrorCode::malformed_input, name_ + ": its compressed data cannot be read"); }
-    file.release(); // the stream closes it
+    static_cast<void>(file.release()); // the stream closes it
     if (bgzf_compression(stream_.get()) != kBgzf) { return; }
     if (bgzf_check_EOF(stream_.get()) == 0) {
         throw Error(ErrorCode::truncated_input,

@@ -142,7 +142,7 @@ Result<std::string> read_header_text(std::istream& stream, std::string const& na
     if (std::string_view(start.data(), kMagic.size()) != kMagic) {
         return malformed(name, "it does not start with \\x93NUMPY");
     }
-    int const version = start[6];
+    int const version = static_cast<unsigned char>(start[6]);
     if (version < 1 || version > 3) { return malformed(name, "format version " + std::to_string(version)); }
     std::array<unsigned char, 4> length{};
     std::streamsize const length_bytes = version == 1 ? 2 : 4;

@@ -157,7 +157,7 @@ Result<RawAudioFormat> RawAudioFormat::parse(std::string const& text) {
     return format;
 }
 
-Result<std::unique_ptr<AudioReader>> open_raw_stream(std::string name, ByteSource source, RawAudioFormat format,
+Result<std::unique_ptr<AudioReader>> open_raw_stream(std::string const& name, ByteSource source, RawAudioFormat format,
                                                      index_t bytes) {
     AudioStreamInfo info{name, format.sample_rate_hz, format.channels, -1};
     if (format.channels < 1 || format.channels > 1024) { return make_audio_stream(std::move(info), nullptr); }

@@ -17,7 +17,7 @@ Result<std::unique_ptr<AudioReader>> open_raw_audio(std::filesystem::path const&
 
 /// The same from a source that is open already. `bytes` is how many the source promises, -1 if it does not say; a
 /// promise that is not kept is truncated_input, what comes behind is left unread.
-Result<std::unique_ptr<AudioReader>> open_raw_stream(std::string name, ByteSource source, RawAudioFormat format,
+Result<std::unique_ptr<AudioReader>> open_raw_stream(std::string const& name, ByteSource source, RawAudioFormat format,
                                                      index_t bytes = -1);
 
 } // namespace strandwave

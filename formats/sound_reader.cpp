@@ -186,7 +186,7 @@ std::unique_ptr<FrameSource> make_flac_source(std::string const& name, SoundFile
 } // namespace
 
 Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string name, ByteSource source) {
-    return open_wav_stream(std::move(name), std::move(source));
+    return open_wav_stream(name, std::move(source));
 }
 
 Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const& path) {

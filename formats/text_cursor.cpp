@@ -6,7 +6,7 @@
 namespace strandwave {
 namespace {
 
-constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kBufferBytes = 256UL * 1024;
 
 } // namespace
 

@@ -102,7 +102,7 @@ Result<RawAudioFormat> read_format(Header& header, index_t size) {
 
 } // namespace
 
-Result<std::unique_ptr<AudioReader>> open_wav_stream(std::string name, ByteSource source) {
+Result<std::unique_ptr<AudioReader>> open_wav_stream(std::string const& name, ByteSource source) {
     Header header(name, std::move(source));
     std::array<char, 12> riff{};
     if (auto done = header.read(riff.data(), riff.size()); !done) { return done.error(); }

@@ -13,6 +13,6 @@ namespace strandwave {
 /// bits, float, double, mu-law and A-law.
 /// Errors: malformed_input (no WAV; the message names `--raw` for pipes), truncated_input, unsupported (encodings that
 /// need libsndfile and a seekable file), io.
-Result<std::unique_ptr<AudioReader>> open_wav_stream(std::string name, ByteSource source);
+Result<std::unique_ptr<AudioReader>> open_wav_stream(std::string const& name, ByteSource source);
 
 } // namespace strandwave

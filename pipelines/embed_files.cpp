@@ -64,7 +64,7 @@ RunReport embed_pooled(RecordSource& source, std::shared_ptr<Model const> const&
     OutputFile file(table);
     UnitTable rows(file.stream());
     PooledWriter writer(vectors, rows, listener);
-    auto const report = run_units(source, model, threads, options, writer);
+    auto report = run_units(source, model, threads, options, writer);
     vectors.close();
     file.commit();
     return report;
@@ -74,7 +74,7 @@ RunReport embed_positions(RecordSource& source, std::shared_ptr<Model const> con
                           UnitRunOptions options, std::filesystem::path const& file, UnitListener& listener) {
     options.positions = true;
     PositionWriter writer(file, model->hidden_width(), listener);
-    auto const report = run_units(source, model, threads, options, writer);
+    auto report = run_units(source, model, threads, options, writer);
     writer.close();
     return report;
 }

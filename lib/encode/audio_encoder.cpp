@@ -118,7 +118,7 @@ std::int32_t mulaw_token(float sample) noexcept {
     constexpr double kMu = 255;
     double const x = sample < 1 ? (sample > -1 ? sample : -1.0) : 1.0; // a NaN takes the last branch, no cast sees it
     double const magnitude = std::log1p(kMu * std::fabs(x)) / std::log1p(kMu);
-    return static_cast<std::int32_t>((std::copysign(magnitude, x) + 1) / 2 * kMu + 0.5);
+    return static_cast<std::int32_t>(std::floor((std::copysign(magnitude, x) + 1) / 2 * kMu + 0.5));
 }
 
 struct AudioEncoder::Impl {

@@ -125,7 +125,9 @@ public:
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
           options_(options), taps_(options, config_.n_layer),
           states_(static_cast<std::size_t>(2 * options.lanes), zero_state()) {
-        for (index_t lane = 0; lane < options.lanes; ++lane) { lanes_.push_back({0, 2 * lane}); }
+        for (index_t lane = 0; lane < options.lanes; ++lane) {
+            lanes_.push_back({0, 2 * lane});
+        }
         for (int i = 0; i < threads.count(); ++i) {
             workspaces_.emplace_back(config_, options.token_block);
         }

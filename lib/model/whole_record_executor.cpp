@@ -127,7 +127,7 @@ private:
         for (auto const& piece : pieces) {
             length = std::max(length, piece.length);
         }
-        constexpr index_t kMiB = 1024 * 1024;
+        constexpr index_t kMiB = index_t{1} << 20;
         throw Error(ErrorCode::too_large, "a bidirectional model needs a record of " + std::to_string(length) +
                                               " positions whole in memory: " + std::to_string(largest / kMiB) +
                                               " MiB, but " + std::to_string(available / kMiB) +

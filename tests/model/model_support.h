@@ -75,7 +75,8 @@ private:
 
 /// Runs one record through a Session in pieces of `chunk` positions (0: in one feed), `token_block` as Session has it.
 inline RecordOutputs run_record(std::shared_ptr<Model const> const& model, Threads& threads, Record const& record,
-                                index_t chunk, index_t token_block = kDefaultTokenBlock, std::vector<index_t> layers = {}) {
+                                index_t chunk, index_t token_block = kDefaultTokenBlock,
+                                std::vector<index_t> layers = {}) {
     index_t const frame_length = model->config().frame_length;
     auto const length = frame_length > 0 ? static_cast<index_t>(record.frames.size()) / frame_length
                                          : static_cast<index_t>(record.tokens.size());
