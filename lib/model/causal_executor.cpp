@@ -121,14 +121,14 @@ struct Workspace {
 
 class CausalExecutor : public Executor {
 public:
-    CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options)
+    CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options, int workers)
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
           options_(options), taps_(options, config_.n_layer),
           states_(static_cast<std::size_t>(2 * options.lanes), zero_state()) {
         for (index_t lane = 0; lane < options.lanes; ++lane) {
             lanes_.push_back({0, 2 * lane});
         }
-        for (int i = 0; i < threads.count(); ++i) {
+        for (int i = 0; i < workers; ++i) {
             workspaces_.emplace_back(config_, options.token_block);
         }
     }
@@ -139,7 +139,7 @@ public:
         std::mutex failure_mutex;
         std::exception_ptr failure;
         auto& blocks = plan.blocks();
-        threads_.run_workers([&](int worker) {
+        auto const work = [&](int worker) {
             for (std::size_t i = next++; i < blocks.size(); i = next++) {
                 try {
                     run_block(blocks[i], input, workspaces_[static_cast<std::size_t>(worker)]);
@@ -151,7 +151,8 @@ public:
                 // Also after a failure: whoever waits for this block must not wait for ever.
                 finish_step(blocks[i], kAborted);
             }
-        });
+        };
+        workspaces_.size() == 1 ? work(0) : threads_.run_workers(work);
         if (failure) { std::rethrow_exception(failure); }
         return {std::make_move_iterator(plan.results().begin()), std::make_move_iterator(plan.results().end())};
     }
@@ -283,8 +284,8 @@ private:
 } // namespace
 
 std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                               SessionOptions const& options) {
-    return std::make_unique<CausalExecutor>(std::move(model), threads, options);
+                                               SessionOptions const& options, int workers) {
+    return std::make_unique<CausalExecutor>(std::move(model), threads, options, workers);
 }
 
 } // namespace strandwave

@@ -20,8 +20,15 @@ public:
     virtual void restore(index_t lane, LaneState const& state) = 0;
 };
 
+/// Records in pieces, blocks of them side by side on `workers` threads.
 std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                               SessionOptions const& options);
+                                               SessionOptions const& options, int workers);
+
+/// The same, and records that come whole are shared out among the threads.
+std::unique_ptr<Executor> make_record_parallel_executor(std::shared_ptr<Model const> const& model, Threads& threads,
+                                                        SessionOptions const& options);
+
+/// Whole records only, for models that read both ways.
 std::unique_ptr<Executor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
                                                      SessionOptions const& options);
 

@@ -62,6 +62,15 @@ void check_pieces(SessionOptions const& options, bool causal, index_t positions,
     }
 }
 
+/// A wavefront keeps about as many threads busy as there are layers, half of them at its ends.
+std::unique_ptr<Executor> make_executor(std::shared_ptr<Model const> const& model, Threads& threads,
+                                        SessionOptions const& options) {
+    if (!model->causal()) { return make_whole_record_executor(model, threads, options); }
+    bool const shallow = threads.count() > 1 && 2 * threads.count() > model->config().n_layer;
+    return shallow ? make_record_parallel_executor(model, threads, options)
+                   : make_causal_executor(model, threads, options, threads.count());
+}
+
 } // namespace
 
 struct Session::Impl {
@@ -72,8 +81,7 @@ struct Session::Impl {
 
 Session::Session(std::shared_ptr<Model const> model, Threads& threads, SessionOptions options) {
     check_options(model->config(), options);
-    auto const make = model->causal() ? make_causal_executor : make_whole_record_executor;
-    auto executor = make(model, threads, options);
+    auto executor = make_executor(model, threads, options);
     impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(options), std::move(executor)});
 }
 

@@ -158,6 +158,51 @@ TEST(Session, LanesDoNotSeeEachOther) {
     }
 }
 
+/// With few layers and several threads whole records are shared out among threads, and pieces are not.
+TEST(Session, WholeRecordsBetweenPiecesOfOthers) {
+    auto const model = make_model(kCausal);
+    std::vector<Tokens> const records{random_tokens(300, 1), random_tokens(2500, 2), random_tokens(70, 3),
+                                      random_tokens(2600, 4), random_tokens(410, 5)};
+    Tokens all;
+    for (auto const& record : records) {
+        all.insert(all.end(), record.begin(), record.end());
+    }
+    for (int const count : {1, 2, 4}) {
+        Threads threads(count);
+        test::RecordOutputs out;
+        auto const positions = static_cast<index_t>(all.size());
+        test::StreamCollector collector(out, {kFinalNorm}, positions, 24);
+        SessionOptions options;
+        options.sink = &collector;
+        options.sink_layers = {kFinalNorm};
+        Session session(model, threads, options);
+        std::vector<Vector> pooled;
+        auto const feed = [&](std::size_t begin, std::vector<Piece> const& pieces) {
+            index_t length = 0;
+            for (auto const& piece : pieces) {
+                length += piece.length;
+            }
+            collector.start_feed(static_cast<index_t>(begin));
+            auto const tokens = std::span(all).subspan(begin, static_cast<std::size_t>(length));
+            for (auto& result : session.feed({tokens, {}}, pieces)) {
+                pooled.push_back(std::move(result.pooled));
+            }
+        };
+        feed(0, {{200, 0, true, false}});
+        feed(200, {{100, 0, false, true}, {2500}, {70}, {2600}, {10, 0, true, false}});
+        feed(5480, {{400, 0, false, true}});
+        ASSERT_EQ(pooled.size(), records.size());
+        index_t begin = 0;
+        for (std::size_t i = 0; i < records.size(); ++i) {
+            EXPECT_EQ(pooled[i], pooled_of(model, {records[i]}, 1)[0]) << i;
+            auto const alone = test::run_record(model, threads, {records[i], {}}, 0).streams.at(kFinalNorm);
+            auto const* from = out.streams.at(kFinalNorm).data() + begin * 24;
+            EXPECT_EQ(Vector(from, from + alone.size()), alone) << i;
+            begin += static_cast<index_t>(records[i].size());
+        }
+    }
+}
+
 TEST(Session, ASavedStateGoesOnInAnotherSession) {
     auto const model = make_model(kCausal);
     auto const record = random_tokens(500, 4);
