@@ -1,5 +1,6 @@
 #include "apps/common_options.h"
 
+#include "kernels/linear/linear.h"
 #include "kernels/simd/simd_target.h"
 #include "lib/core/memory.h"
 
@@ -231,6 +232,9 @@ OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute,
          << simd_target_name() << "), dtype " << compute.dtype << ", threads " << opened.threads->count() << ", chunk "
          << opened.chunk;
     log_line(log, line.str());
+    if (opened.model->dtype() == DType::bf16 && !bf16_is_native()) {
+        log_line(log, "this processor multiplies bf16 no faster than f32");
+    }
     return opened;
 }
 

@@ -17,7 +17,8 @@ namespace strandwave {
 class Linear {
 public:
     Linear();
-    /// weight `[out, in]`, bias `[out]` or empty. Throws unsupported for other dtypes, shape_mismatch.
+    /// weight `[out, in]`, bias `[out]` or empty. Throws unsupported for other dtypes, and for bf16 where it is not
+    /// supported; shape_mismatch.
     Linear(View<float const, 2> weight, View<float const, 1> bias, DType dtype);
     ~Linear();
     Linear(Linear&&) noexcept;
@@ -36,6 +37,9 @@ private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
+
+/// bf16 products can be had at all.
+bool bf16_is_supported() noexcept;
 
 /// The processor multiplies bf16 in hardware at more than the rate of fp32 (AMX, or AVX512_BF16 at full rate).
 bool bf16_is_native() noexcept;

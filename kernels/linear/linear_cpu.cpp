@@ -108,6 +108,9 @@ Linear::Linear(View<float const, 2> weight, View<float const, 1> bias, DType dty
     if (dtype != DType::f32 && dtype != DType::bf16) {
         throw Error(ErrorCode::unsupported, "linear: dtype " + std::string(dtype_name(dtype)) + " is not f32 or bf16");
     }
+    if (dtype == DType::bf16 && !bf16_is_supported()) {
+        throw Error(ErrorCode::unsupported, "bf16 products need a processor with AVX-512; use f32 here");
+    }
     if (!bias.empty()) { check_extent("linear", "bias", bias.size, weight.rows); }
     constexpr index_t kTypicalRows = 128; // the packing that suits a block; other row counts use it as it is
     using Tag = dnnl::memory::format_tag;
@@ -159,6 +162,8 @@ void Linear::apply(View<float const, 2> x, View<float, 2> y, bool accumulate) co
     primitive.matmul.execute(stream, arguments);
     stream.wait();
 }
+
+bool bf16_is_supported() noexcept { return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core; }
 
 bool bf16_is_native() noexcept {
     auto const isa = dnnl::get_effective_cpu_isa();

@@ -1,3 +1,4 @@
+#include "kernels/linear/linear.h"
 #include "tests/support/run_program.h"
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
@@ -302,6 +303,11 @@ TEST_F(ClassifyTest, SetUpErrorsExitWithTwo) {
 TEST_F(ClassifyTest, RunsInBf16) {
     auto const a = file("a.fa", fasta("a", bases(100)));
     auto const run = classify({a, "--dtype", "bf16", "--device", "cpu"});
+    if (!bf16_is_supported()) {
+        EXPECT_EQ(run.exit_code, 2);
+        EXPECT_NE(run.err.find("f32"), std::string::npos) << run.err;
+        return;
+    }
     EXPECT_EQ(run.exit_code, 0) << run.err;
     EXPECT_NE(run.err.find("dtype bf16"), std::string::npos) << run.err;
 }
