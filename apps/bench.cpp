@@ -3,15 +3,16 @@
 #include "apps/common_options.h"
 #include "kernels/simd/simd_target.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 #include "lib/model/session.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 namespace strandwave {
 namespace {
@@ -126,13 +127,9 @@ void bench_prefill(OpenedModel const& opened, BenchOptions const& options, doubl
 }
 
 void write_json(BenchOptions const& options, nlohmann::json const& report) {
-    auto const temporary = options.json.string() + ".partial";
-    {
-        std::ofstream out(temporary);
-        out << report.dump(2) << '\n';
-        if (!out.flush()) { throw Error(ErrorCode::io, options.json.string() + ": cannot be written"); }
-    }
-    std::filesystem::rename(temporary, options.json);
+    auto const text = report.dump(2) + '\n';
+    auto const bytes = std::as_bytes(std::span(text));
+    write_file_whole(options.json, std::span(&bytes, 1));
 }
 
 void run(BenchOptions const& options) {

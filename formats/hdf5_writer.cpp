@@ -1,6 +1,6 @@
 #include "formats/hdf5_writer.h"
 
-#include "formats/partial_file.h"
+#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "formats/partial_file.h"
+#include "lib/core/partial_file.h"
 #include "lib/core/result.h"
 #include "lib/core/view.h"
 

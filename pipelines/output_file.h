@@ -1,6 +1,6 @@
 #pragma once
 
-#include "formats/partial_file.h"
+#include "lib/core/partial_file.h"
 
 #include <fstream>
 #include <ostream>

@@ -2,7 +2,7 @@
 
 #include "lib/checkpoint/mapped_file.h"
 #include "lib/checkpoint/safetensors_header.h"
-#include "lib/checkpoint/whole_file.h"
+#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 
 #include "lib/checkpoint/mapped_file.h"
 #include "lib/checkpoint/safetensors.h"
-#include "lib/checkpoint/whole_file.h"
+#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
 #include "lib/core/random.h"
 #include "lib/model/declared_config.h"

@@ -1,4 +1,4 @@
-#include "formats/partial_file.h"
+#include "lib/core/partial_file.h"
 
 #include "lib/core/error.h"
 
@@ -60,6 +60,16 @@ void PartialFile::commit() {
     std::filesystem::rename(partial_path_, path_, failed);
     if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
     committed_ = true;
+}
+
+void write_file_whole(std::filesystem::path const& path, std::span<std::span<std::byte const> const> pieces) {
+    PartialFile file(path);
+    index_t offset = 0;
+    for (auto const& piece : pieces) {
+        file.write_at(piece.data(), static_cast<index_t>(piece.size()), offset);
+        offset += static_cast<index_t>(piece.size());
+    }
+    file.commit();
 }
 
 } // namespace strandwave

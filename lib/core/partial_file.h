@@ -2,7 +2,9 @@
 
 #include "lib/core/view.h"
 
+#include <cstddef>
 #include <filesystem>
+#include <span>
 
 namespace strandwave {
 
@@ -31,5 +33,8 @@ private:
     int descriptor_ = -1;
     bool committed_ = false;
 };
+
+/// Writes the pieces, one behind the other, as a file that is there whole or not at all. Throws io.
+void write_file_whole(std::filesystem::path const& path, std::span<std::span<std::byte const> const> pieces);
 
 } // namespace strandwave
