@@ -82,7 +82,7 @@ TEST(FastaReader, bounds_the_header) {
 
 TEST(FastaReader, reads_lines_longer_than_any_buffer) {
     std::string bases;
-    for (int i = 0; i < 1000003; ++i) {
+    for (index_t i = 0; i < 1000003; ++i) {
         bases += "ACGT"[(i * i) % 7 % 4];
     }
     for (auto const* line_end : {"\n", "\r\n", ""}) {

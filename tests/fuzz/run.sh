@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # tests/fuzz/run.sh BUILD [SECONDS]: every fuzz target for a short while (10 s), from its corpus in tests/fuzz/corpus.
+# The seed is fixed, so that a short run sees the same inputs each time; to search, give it minutes and another seed.
 # New inputs go to BUILD/fuzz-corpus, crashing ones to BUILD/fuzz-crash: make those a fixture.
 set -euo pipefail
 build=$(cd "${1:?build folder}" && pwd)
@@ -13,7 +14,10 @@ fuzz_one() {
     name=$(basename "$target")
     mkdir -p "$build/fuzz-corpus/$name" "$build/fuzz-crash"
     if [[ -d corpus/$name ]]; then corpus=("corpus/$name"); fi
-    if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
+    local most=2048 # MiB in one allocation
+    # htslib 1.16 believes a CRAM container's count of landmarks: up to 8 GiB that it asks for and never touches.
+    if [[ $name == alignment_fuzz ]]; then most=16384; fi
+    if "$target" -seed=1 -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -malloc_limit_mb="$most" -max_len=65536 -print_final_stats=1 \
         -artifact_prefix="$build/fuzz-crash/$name-" "$build/fuzz-corpus/$name" "${corpus[@]}" \
         > "$build/fuzz-corpus/$name.log" 2>&1 < /dev/null; then
         echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$build/fuzz-corpus/$name.log") inputs, no finding"
