@@ -25,6 +25,7 @@ std::vector<std::string> flags_of(OptionRow const& option) {
 
 std::string command_names(std::vector<CommandRow> const& commands) {
     std::vector<std::string> names;
+    names.reserve(commands.size());
     for (auto const& command : commands) {
         names.push_back(command.name);
     }

@@ -15,7 +15,7 @@ void check(std::error_code const& error, std::filesystem::path const& path) {
 
 } // namespace
 
-NewModelDirectory::NewModelDirectory(std::filesystem::path directory, bool force)
+NewModelDirectory::NewModelDirectory(std::filesystem::path const& directory, bool force)
     : directory_(std::filesystem::absolute(directory).lexically_normal()) {
     if (!directory_.has_filename()) { directory_ = directory_.parent_path(); } // "models/new/"
     refuse_to_overwrite(directory_, force);

@@ -9,7 +9,7 @@ namespace strandwave {
 class NewModelDirectory {
 public:
     /// Throws already_exists (without `force`, if something of that name is there), io.
-    NewModelDirectory(std::filesystem::path directory, bool force);
+    NewModelDirectory(std::filesystem::path const& directory, bool force);
     ~NewModelDirectory();
     NewModelDirectory(NewModelDirectory const&) = delete;
     NewModelDirectory& operator=(NewModelDirectory const&) = delete;

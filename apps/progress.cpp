@@ -3,6 +3,7 @@
 #include "apps/interrupt.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iomanip>
@@ -36,7 +37,7 @@ double bytes_read(std::filesystem::path const& file) {
 }
 
 std::string clock_time(double seconds) {
-    auto const whole = static_cast<index_t>(seconds + 0.5);
+    auto const whole = static_cast<index_t>(std::llround(seconds));
     std::ostringstream text;
     text << whole / 3600 << ':' << std::setfill('0') << std::setw(2) << whole / 60 % 60 << ':' << std::setw(2)
          << whole % 60;
