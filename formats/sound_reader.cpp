@@ -185,7 +185,7 @@ std::unique_ptr<FrameSource> make_flac_source(std::string const& name, SoundFile
 
 } // namespace
 
-Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string name, ByteSource source) {
+Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string const& name, ByteSource source) {
     return open_wav_stream(name, std::move(source));
 }
 

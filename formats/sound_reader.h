@@ -19,6 +19,6 @@ Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const
 
 /// Reads a sound container in order, without a seek: WAV. For all others the error (unsupported) names `--raw`.
 /// `name` is for messages; `source` starts with the first byte of the container.
-Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string name, ByteSource source);
+Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string const& name, ByteSource source);
 
 } // namespace strandwave
