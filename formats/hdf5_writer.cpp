@@ -1,7 +1,7 @@
 #include "formats/hdf5_writer.h"
 
-#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 
 #include <algorithm>
 #include <array>

@@ -2,8 +2,8 @@
 
 #include "lib/checkpoint/mapped_file.h"
 #include "lib/checkpoint/safetensors_header.h"
-#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 
 #include <algorithm>
 #include <cstdint>

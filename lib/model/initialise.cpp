@@ -2,8 +2,8 @@
 
 #include "lib/checkpoint/mapped_file.h"
 #include "lib/checkpoint/safetensors.h"
-#include "lib/core/partial_file.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 #include "lib/core/random.h"
 #include "lib/model/declared_config.h"
 #include "lib/model/tensor_layout.h"
