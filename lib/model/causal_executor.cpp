@@ -25,13 +25,13 @@ struct Part {
 };
 
 /// `token_block` consecutive rows of a feed. One worker carries it through all layers. At each step it waits until the
-/// block before it that shares a lane has done that step, for its state: so the layers of neighbouring blocks run side
-/// by side as a wavefront, with no thread ever waiting for more than one step.
+/// blocks before it that share a lane have done that step, for their state: so the layers of neighbouring blocks run
+/// side by side as a wavefront, with no thread ever waiting for more than one step.
 struct Block {
     index_t begin = 0; ///< first row, in the feed
     index_t rows = 0;
     std::vector<Part> parts;
-    Block* before = nullptr; ///< the last block that has a lane in common
+    std::vector<Block*> before; ///< for each of its lanes the last block that had it
     std::atomic<index_t> steps_done{0};
 };
 
@@ -86,10 +86,8 @@ private:
 
     void place(Block& block, Part const& part, index_t lane) {
         auto*& last = last_of_lane_[static_cast<std::size_t>(lane)];
-        // Blocks are made in order, so the later of two is the one that implies the other.
-        if (last != nullptr && last != &block && (block.before == nullptr || last->begin >= block.before->begin)) {
-            block.before = last;
-        }
+        auto const known = std::find(block.before.begin(), block.before.end(), last) != block.before.end();
+        if (last != nullptr && last != &block && !known) { block.before.push_back(last); }
         last = &block;
         block.rows += part.length;
         block.parts.push_back(part);
@@ -190,11 +188,12 @@ private:
     }
 
     static void wait_for_step(Block const& block, index_t step) {
-        if (block.before == nullptr) { return; }
-        auto const& done = block.before->steps_done;
-        for (index_t seen = done.load(std::memory_order_acquire); seen < step;
-             seen = done.load(std::memory_order_acquire)) {
-            done.wait(seen, std::memory_order_acquire);
+        for (Block const* before : block.before) {
+            auto const& done = before->steps_done;
+            for (index_t seen = done.load(std::memory_order_acquire); seen < step;
+                 seen = done.load(std::memory_order_acquire)) {
+                done.wait(seen, std::memory_order_acquire);
+            }
         }
     }
 
