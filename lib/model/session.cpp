@@ -66,7 +66,7 @@ void check_pieces(SessionOptions const& options, bool causal, index_t positions,
 std::unique_ptr<Executor> make_executor(std::shared_ptr<Model const> const& model, Threads& threads,
                                         SessionOptions const& options) {
     if (!model->causal()) { return make_whole_record_executor(model, threads, options); }
-    bool const shallow = threads.count() > 1 && 2 * threads.count() > model->config().n_layer;
+    bool const shallow = threads.count() > 1 && index_t{2} * threads.count() > model->config().n_layer;
     return shallow ? make_record_parallel_executor(model, threads, options)
                    : make_causal_executor(model, threads, options, threads.count());
 }
