@@ -18,13 +18,7 @@ private:
 
     ReadOutcome read(SequenceChunk& chunk, index_t max_symbols) override {
         if (!in_record_ && !begin_record()) { return ReadOutcome::end_of_stream; }
-        chunk = {.record = record_,
-                 .name = header_.name,
-                 .description = header_.description,
-                 .offset = offset_,
-                 .first = offset_ == 0,
-                 .symbols = std::move(chunk.symbols)};
-        chunk.symbols.clear();
+        begin_chunk(chunk, header_, record_, offset_);
         while (!at_plus_line() && static_cast<index_t>(chunk.symbols.size()) < max_symbols) {
             append_piece(chunk.symbols, static_cast<std::size_t>(max_symbols) - chunk.symbols.size());
         }

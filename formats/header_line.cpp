@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <string_view>
+#include <utility>
 
 namespace strandwave {
 namespace {
@@ -36,6 +37,16 @@ HeaderLine read_header_line(TextCursor& text) {
     header.name = line.substr(0, line.find_first_of(kBlanks));
     header.description = without_leading_blanks(line.substr(header.name.size()));
     return header;
+}
+
+void begin_chunk(SequenceChunk& chunk, HeaderLine const& header, index_t record, index_t offset) {
+    chunk = {.record = record,
+             .name = header.name,
+             .description = header.description,
+             .offset = offset,
+             .first = offset == 0,
+             .symbols = std::move(chunk.symbols)};
+    chunk.symbols.clear();
 }
 
 std::string printable(char byte) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "formats/sequence_reader.h"
 #include "formats/text_cursor.h"
 
 #include <string>
@@ -16,6 +17,10 @@ struct HeaderLine {
 /// Passes the marker byte and its line. Throws malformed_input past 1 MiB or at a control character, truncated_input
 /// when the text ends in this line.
 HeaderLine read_header_line(TextCursor& text);
+
+/// Makes `chunk` the next one of the record behind `header`: no symbols yet, `offset` bases into the record. Keeps the
+/// storage of its symbols.
+void begin_chunk(SequenceChunk& chunk, HeaderLine const& header, index_t record, index_t offset);
 
 /// A byte for a message: "'x'", or "byte 0x00" where it cannot be printed.
 std::string printable(char byte);
