@@ -58,8 +58,12 @@ ExitCode run_classify(ClassifyFlags const& flags) {
     ClassTable table(stream, flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv, labels,
                      flags.probabilities);
     Progress progress(flags.log, flags.input.files);
+    options.run.notice = [&](std::string const& line) {
+        progress.clear();
+        log_line(flags.log, line);
+    };
     LoggingListener listener(progress);
-    auto const report = classify_files(source, opened.model, *opened.threads, options, table, listener);
+    auto const report = classify_files(source, opened.replicas, *opened.threads, options, table, listener);
     progress.clear();
     if (file) { file->commit(); }
     if (!file && !std::cout.flush()) { throw Error(ErrorCode::io, "stdout: could not be written whole"); }
@@ -88,7 +92,7 @@ void add_classify_command(CLI::App& program, CommandResult& result) {
         ->type_name("P")
         ->check(CLI::Range(0.0, 1.0).description(""));
     add_preprocessor_flags(*command, flags->preprocessor);
-    add_compute_options(*command, flags->compute);
+    add_compute_options(*command, flags->compute, true);
     add_log_options(*command, flags->log);
     command->footer(
         "Rows: name, start, end, label, probability. start and end are 0-based and half-open, in bases or\n"

@@ -1,8 +1,10 @@
 #include "apps/common_options.h"
 
+#include "apps/device_choice.h"
 #include "kernels/linear/linear.h"
-#include "kernels/simd/simd_target.h"
 #include "lib/core/memory.h"
+#include "lib/model/session.h"
+#include "pipelines/unit_runner.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -63,7 +65,8 @@ index_t parse_bytes(std::string const& text) {
 }
 
 /// Peak bytes that a symbol of a unit costs when the unit lies whole in memory: the symbol, its token or its share of
-/// the frames in three places on their way to the model, and for a bidirectional model the activations of one layer.
+/// the frames in two places on their way to a feed and in all the feeds in flight, and for a bidirectional model the
+/// activations of one layer.
 double bytes_per_symbol(OpenedModel const& opened) {
     auto const& config = opened.model->config();
     auto const& audio = opened.preprocessor.audio;
@@ -73,10 +76,39 @@ double bytes_per_symbol(OpenedModel const& opened) {
     double const layer = config.bidirectional ? 4.0 * static_cast<double>(config.strands()) *
                                                     static_cast<double>(3 * config.d_model + 5 * config.d_inner)
                                               : 0.0;
-    return 4.0 + positions * (3.0 * input + layer);
+    auto const places = static_cast<double>(2 + kFeedsPerModel * opened.replicas.size());
+    return 4.0 + positions * (places * input + layer);
 }
 
-DType compute_dtype(std::string const& word) { return word == "bf16" ? DType::bf16 : DType::f32; }
+DType compute_dtype(std::string const& word, Device device) {
+    if (word.empty()) { return device.is_gpu() ? DType::bf16 : DType::f32; }
+    return word == "bf16" ? DType::bf16 : DType::f32;
+}
+
+/// The words of --device; an unknown one is an error of usage.
+CLI::Validator device_words(bool many) {
+    auto const check = [many](std::string const& word) -> std::string {
+        try {
+            bool const all = DeviceChoice::parse(word).kind == DeviceChoice::Kind::all_gpus;
+            return all && !many ? "this command computes on one device; give cuda:N" : "";
+        } catch (Error const& error) { return error.message(); }
+    };
+    return {check, many ? "{auto,cpu,cuda,cuda:N,cuda:all}" : "{auto,cpu,cuda,cuda:N}"};
+}
+
+std::vector<Device> wanted_devices(std::string const& word, LogOptions const& log) {
+    auto chosen = choose_devices(word);
+    if (!chosen.why_no_gpu.empty()) { log_line(log, "cuda: " + chosen.why_no_gpu + "; computing on the cpu"); }
+    return std::move(chosen.devices);
+}
+
+std::string describe_all(std::vector<Device> const& devices) {
+    std::string text;
+    for (Device const device : devices) {
+        text += (text.empty() ? "" : " and ") + describe(device);
+    }
+    return text;
+}
 
 void check_vocabulary(OpenedModel const& opened) {
     auto const& config = opened.model->config();
@@ -104,13 +136,17 @@ void log_line(LogOptions const& options, std::string const& line) {
 
 void log_error(std::string const& line) { std::cerr << "strandwave: error: " << line << std::endl; }
 
-void add_compute_options(CLI::App& command, ComputeOptions& options) {
-    command.add_option("--dtype", options.dtype, "Of the matrix products; norms, scan and state are always fp32")
+void add_compute_options(CLI::App& command, ComputeOptions& options, bool many) {
+    command
+        .add_option("--dtype", options.dtype,
+                    "Of the matrix products; norms, scan and state are always fp32 (default: bf16 on a GPU, f32 on the "
+                    "cpu)")
         ->check(CLI::IsMember({"f32", "bf16"}))
-        ->capture_default_str()
         ->group("Computing");
-    command.add_option("--device", options.device, "Where to compute")
-        ->check(CLI::IsMember({"cpu"}))
+    command
+        .add_option("--device", options.device,
+                    "Where to compute; auto is the first GPU, or the cpu where there is none; cuda is cuda:0")
+        ->check(device_words(many))
         ->capture_default_str()
         ->group("Computing");
     command.add_option("--threads", options.threads, "Threads (default: all that the process may use)")
@@ -120,10 +156,18 @@ void add_compute_options(CLI::App& command, ComputeOptions& options) {
     command
         .add_option("--chunk", options.chunk,
                     "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) +
-                        "); bounds memory, never changes the result")
+                        " on the cpu, " + std::to_string(kDefaultGpuChunk) +
+                        " on a GPU, fewer of long frames); bounds memory, never changes the result")
         ->type_name("N")
         ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""))
         ->group("Computing");
+}
+
+index_t default_chunk(ModelConfig const& config, Device device) {
+    if (!device.is_gpu()) { return kDefaultChunk; }
+    constexpr index_t kFrameBytes = 64 << 20;
+    index_t const position_bytes = std::max<index_t>(config.frame_length, 1) * index_t{sizeof(float)};
+    return std::clamp(kFrameBytes / position_bytes / kChunkUnit * kChunkUnit, kDefaultChunk, kDefaultGpuChunk);
 }
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
@@ -223,16 +267,21 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
 
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {
     OpenedModel opened;
-    opened.model = Model::load(model.directory, {compute_dtype(compute.dtype), model.ignore_extra});
+    auto const devices = wanted_devices(compute.device, log);
+    auto const device_text = describe_all(devices); // before the model takes memory
+    for (Device const device : devices) {
+        opened.replicas.push_back(
+            Model::load(model.directory, {compute_dtype(compute.dtype, device), model.ignore_extra, device}));
+    }
+    opened.model = opened.replicas.front();
     opened.threads = std::make_unique<Threads>(compute.threads);
-    opened.chunk = compute.chunk > 0 ? compute.chunk : kDefaultChunk;
+    opened.chunk = compute.chunk > 0 ? compute.chunk : default_chunk(opened.model->config(), opened.model->device());
     std::ostringstream line;
     line << "model " << model.directory.string() << " (" << architecture_name(opened.model->config().architecture)
-         << ", " << opened.model->parameters() << " parameters), device " << compute.device << " ("
-         << simd_target_name() << "), dtype " << compute.dtype << ", threads " << opened.threads->count() << ", chunk "
-         << opened.chunk;
+         << ", " << opened.model->parameters() << " parameters), device " << device_text << ", dtype "
+         << dtype_name(opened.model->dtype()) << ", threads " << opened.threads->count() << ", chunk " << opened.chunk;
     log_line(log, line.str());
-    if (opened.model->dtype() == DType::bf16 && !bf16_is_native()) {
+    if (!opened.model->device().is_gpu() && opened.model->dtype() == DType::bf16 && !bf16_is_native()) {
         log_line(log, "this processor multiplies bf16 no faster than f32");
     }
     return opened;

@@ -27,13 +27,20 @@ void log_error(std::string const& line);                           ///< "strandw
 
 /// --dtype --device --threads --chunk.
 struct ComputeOptions {
-    std::string dtype = "f32";
-    std::string device = "cpu";
+    std::string dtype; ///< empty: bf16 on a GPU, f32 on the processor
+    std::string device = "auto";
     int threads = 0;   ///< 0: what the process may use
-    index_t chunk = 0; ///< positions a feed; 0: kDefaultChunk
+    index_t chunk = 0; ///< positions a feed; 0: default_chunk
 };
-inline constexpr index_t kDefaultChunk = 16384;
-void add_compute_options(CLI::App& command, ComputeOptions& options);
+inline constexpr index_t kDefaultChunk = 16384;     ///< on the processor
+inline constexpr index_t kDefaultGpuChunk = 262144; ///< on a GPU, which waits between two feeds: few large ones
+
+/// Positions a feed unless asked otherwise. On a GPU fewer where frames are so long that a feed of them would take
+/// more than 64 MiB, never fewer than kDefaultChunk; a multiple of kChunkUnit.
+index_t default_chunk(ModelConfig const& config, Device device);
+
+/// `many`: the command can spread its work over GPUs, so --device also takes cuda:all.
+void add_compute_options(CLI::App& command, ComputeOptions& options, bool many = false);
 
 /// --model (required) and --ignore-extra.
 struct ModelOptions {
@@ -79,12 +86,14 @@ void add_input_flags(CLI::App& command, InputFlags& flags);
 /// A model that is ready to run.
 struct OpenedModel {
     std::shared_ptr<Model const> model;
+    std::vector<std::shared_ptr<Model const>>
+        replicas;                    ///< the model on each device that computes; `model` is the first
     PreprocessorConfig preprocessor; ///< the model's, with the flags applied
     std::unique_ptr<Threads> threads;
     index_t chunk = 0;
 };
 
-/// Opens the model and the threads and logs what was chosen: device, dtype, threads, chunk, model.
+/// Opens the model and the threads and logs what was chosen: devices (and why no GPU), dtype, threads, chunk, model.
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, PreprocessorFlags const& flags,
                        LogOptions const& log);
 /// The same, without a preprocessor: for commands that read token ids or frames.

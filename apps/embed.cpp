@@ -62,7 +62,7 @@ RunReport run_positions(EmbedFlags const& flags, OpenedModel const& opened, Unit
     source.in_memory = true;
     check_disk(flags, source, opened);
     RecordSource records(flags.input.files, source);
-    return embed_positions(records, opened.model, *opened.threads, options, flags.output.path, listener);
+    return embed_positions(records, opened.replicas, *opened.threads, options, flags.output.path, listener);
 }
 
 ExitCode run_embed(EmbedFlags flags) {
@@ -88,11 +88,15 @@ ExitCode run_embed(EmbedFlags flags) {
     options.layer = flags.layer;
     options.per_record = flags.per_record;
     Progress progress(flags.log, flags.input.files);
+    options.notice = [&](std::string const& line) {
+        progress.clear();
+        log_line(flags.log, line);
+    };
     LoggingListener listener(progress);
     RunReport report;
     if (pooled) {
         RecordSource source(flags.input.files, source_options(flags.input, opened));
-        report = embed_pooled(source, opened.model, *opened.threads, options, path, table, listener);
+        report = embed_pooled(source, opened.replicas, *opened.threads, options, path, table, listener);
     } else {
         report = run_positions(flags, opened, options, listener);
     }
@@ -116,7 +120,7 @@ void add_embed_command(CLI::App& program, CommandResult& result) {
         ->check(CLI::Range(index_t{0}, index_t{1} << 20).description(""));
     command->add_flag("--per-record", flags->per_record, "With --window: one row a record, the mean of its windows");
     add_preprocessor_flags(*command, flags->preprocessor, true);
-    add_compute_options(*command, flags->compute);
+    add_compute_options(*command, flags->compute, true);
     add_log_options(*command, flags->log);
     command->footer("OUT.npy is fp32 [rows, d_model]; OUT.tsv has name, start and end of each row, 0-based and\n"
                     "half-open, in bases or samples of the source record. A recording's name is its file.\n"

@@ -167,11 +167,12 @@ private:
 /// Feeds the batch in pieces of `chunk` positions, every sequence a lane; pooled vectors `[B, d_model]` come back.
 class BatchRunner {
 public:
-    BatchRunner(OpenedModel const& opened, Batch const& batch, index_t chunk, FileSink& sink, Pooling pooling)
+    BatchRunner(OpenedModel const& opened, Batch const& batch, index_t chunk, FileSink& sink, Pooling pooling,
+                LogOptions const& log)
         : batch_(batch), chunk_(chunk), sink_(sink), pooled_(static_cast<std::size_t>(batch.sequences)),
           // As many sequences at once as fill a default feed: memory stays bounded, and short pieces go together.
           group_(std::clamp<index_t>(kDefaultChunk / chunk, 1, std::max<index_t>(batch.sequences, 1))),
-          session_(opened.model, *opened.threads, session_options(pooling)) {}
+          session_(opened.model, *opened.threads, session_options(pooling, log)) {}
 
     std::vector<std::vector<float>> run() {
         for (index_t first = 0; first < batch_.sequences; first += group_) {
@@ -184,13 +185,14 @@ public:
     }
 
 private:
-    SessionOptions session_options(Pooling pooling) const {
+    SessionOptions session_options(Pooling pooling, LogOptions const& log) const {
         SessionOptions options;
         options.lanes = group_;
         options.pooling = pooling;
         options.token_block = std::min(chunk_, kDefaultTokenBlock);
         options.sink_layers = sink_.layers();
         options.sink = options.sink_layers.empty() ? nullptr : &sink_;
+        options.notice = [&log](std::string const& line) { log_line(log, line); };
         return options;
     }
 
@@ -280,7 +282,7 @@ void run(ForwardOptions const& options) {
     bool const logits = !options.output.path.empty();
     if (logits && config.head == HeadKind::language_model) { sink.keep_logits(options.output.path, batch.sequences); }
     if (!options.hidden_states.empty()) { sink.keep_hidden_states(options.hidden_states, batch.sequences); }
-    auto const pooled = BatchRunner(opened, batch, chunk, sink, pooling).run();
+    auto const pooled = BatchRunner(opened, batch, chunk, sink, pooling, options.log).run();
     sink.close();
     if (logits && config.head == HeadKind::classifier) {
         write_class_logits(options.output.path, *opened.model, pooled);

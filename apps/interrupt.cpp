@@ -1,23 +1,26 @@
 #include "apps/interrupt.h"
 
+#include <atomic>
 #include <csignal>
 
 namespace strandwave {
 namespace {
 
-volatile std::sig_atomic_t interrupted = 0;
+// Set by the handler, on whichever thread it runs, and read by the threads of a pool.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
 
 } // namespace
 
 void note_interrupts() {
     struct sigaction action {};
-    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_handler = [](int) { interrupted = true; };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, nullptr);
 }
 
 void throw_if_interrupted() {
-    if (interrupted != 0) { throw Interrupted{}; }
+    if (interrupted) { throw Interrupted{}; }
 }
 
 } // namespace strandwave

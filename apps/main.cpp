@@ -16,7 +16,8 @@ int as_int(ExitCode code) { return static_cast<int>(code); }
 void add_commands(CLI::App& program, CommandResult& result) {
     program.require_subcommand(1);
     program.set_version_flag("--version", [] {
-        return "strandwave " STRANDWAVE_VERSION "\nbackends: cpu\nSIMD target: " + simd_target_name();
+        std::string const backends = STRANDWAVE_HAS_CUDA ? "cpu, cuda" : "cpu";
+        return "strandwave " STRANDWAVE_VERSION "\nbackends: " + backends + "\nSIMD target: " + simd_target_name();
     });
     program.footer("`strandwave COMMAND --help` shows the options of a command, their units and defaults, and an "
                    "example.\nExit code: 0 all done, 1 some records failed, 2 usage or set-up.");

@@ -14,7 +14,8 @@ std::vector<std::string> choices_of(std::string const& type) {
     if (open == std::string::npos || close == std::string::npos) { return words; }
     std::istringstream list(type.substr(open + 1, close - open - 1));
     for (std::string word; std::getline(list, word, ',');) {
-        words.push_back(word);
+        bool const of_a_number = word.find(":N") != std::string::npos; // "cuda:N" stands for words, and is none
+        if (!of_a_number) { words.push_back(word); }
     }
     return words;
 }

@@ -149,6 +149,10 @@ ExitCode run(ProbeFlags const& flags) {
     how.chunk = opened.chunk;
     how.pooling = opened.preprocessor.pooling;
     Progress progress(flags.log, flags.input.files);
+    how.notice = [&](std::string const& line) {
+        progress.clear();
+        log_line(flags.log, line);
+    };
     Embeddings embeddings(progress, labels);
     RunReport const report = run_units(source, opened.model, *opened.threads, how, embeddings);
     progress.clear();

@@ -89,7 +89,7 @@ void Progress::update(RunReport const& report) {
     last_ = now;
     drawn_ = true;
     double const elapsed = seconds();
-    double const fraction = fraction_done(report);
+    double const fraction = fraction_ = std::max(fraction_, fraction_done(report));
     std::ostringstream line;
     line << "\r\033[K" << report.source.records << " records, "
          << rate(static_cast<double>(report.source.records), elapsed) << " records/s, "

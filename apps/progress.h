@@ -26,6 +26,7 @@ private:
 
     bool shown_ = false;
     bool drawn_ = false;
+    double fraction_ = 0; ///< the largest so far: a file may be closed before its last feed is reported
     std::vector<std::filesystem::path> files_;
     std::vector<double> bytes_;
     std::chrono::steady_clock::time_point begin_, last_;

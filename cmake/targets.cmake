@@ -2,33 +2,44 @@
 
 function(strandwave_compile_options target)
     target_compile_features(${target} PUBLIC cxx_std_20)
-    target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+    set(flags -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
         $<$<BOOL:${STRANDWAVE_WERROR}>:-Werror>
         # g++ 12 at -O3 sees overlapping copies in std::string's operator+ that are not there (GCC bug 105651), and
         # uninitialised members of standard containers that an exception leaves half made.
         "$<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-maybe-uninitialized>"
         # One meaning for a*b+c everywhere: fused only where the code says so. Bitwise promises rest on it.
         -ffp-contract=off)
+    # CMake 3.25 does not know nvcc's flag for C++20. In device code too a fused multiply-add is one we wrote.
+    # 554: nvcc takes a conversion that `requires` rules out for one that is never called.
+    set(cuda_flags -std=c++20 -fmad=false -lineinfo -Wno-deprecated-gpu-targets -diag-suppress=554
+        -Xcompiler=-Wall,-Wextra,-ffp-contract=off $<$<BOOL:${STRANDWAVE_WERROR}>:-Werror=all-warnings>)
+    target_compile_options(${target} PRIVATE
+        "$<$<COMPILE_LANGUAGE:CXX>:${flags}>" "$<$<COMPILE_LANGUAGE:CUDA>:${cuda_flags}>")
     if(STRANDWAVE_SANITIZE)
-        target_compile_options(${target} PRIVATE -fsanitize=${STRANDWAVE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+        target_compile_options(${target} PRIVATE
+            "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${STRANDWAVE_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
         target_link_options(${target} PUBLIC -fsanitize=${STRANDWAVE_SANITIZE})
     endif()
 endfunction()
 
 # add_room(<name> <folder>... PUBLIC <targets> PRIVATE <targets>): the static library strandwave_<name> of all sources
 # below the folders but the *_reference.cpp (those serve tests and benchmarks only), with its headers installed.
+# What needs the CUDA toolkit is known by its name: *.cu, *_cuda.cpp, cuda_*.cpp, and two files of lib/cuda.
 function(add_room name)
     cmake_parse_arguments(ROOM "" "" "PUBLIC;PRIVATE" ${ARGN})
     set(target strandwave_${name})
     set(sources)
     set(headers)
     foreach(folder IN LISTS ROOM_UNPARSED_ARGUMENTS)
-        file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.cpp)
+        file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/*.cu)
         list(APPEND sources ${found})
         file(GLOB_RECURSE found CONFIGURE_DEPENDS ${folder}/*.h)
         list(APPEND headers ${found})
     endforeach()
     list(FILTER sources EXCLUDE REGEX "_reference\\.cpp$")
+    if(NOT STRANDWAVE_HAS_CUDA)
+        list(FILTER sources EXCLUDE REGEX "lib/cuda/(stream|device_memory)\\.cpp$|\\.cu$|_cuda\\.cpp$|/cuda_[a-z_]+\\.cpp$")
+    endif()
     list(FILTER headers EXCLUDE REGEX "-inl\\.h$")
     add_library(${target} STATIC ${sources})
     add_library(strandwave::${name} ALIAS ${target})

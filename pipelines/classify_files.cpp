@@ -61,15 +61,15 @@ std::vector<double> class_probabilities(std::span<float const> logits) {
     return probabilities;
 }
 
-ClassifyReport classify_files(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                              ClassifyOptions options, ClassTable& table, UnitListener& listener) {
-    if (model->config().head != HeadKind::classifier) {
+ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
+                              ClassTable& table, UnitListener& listener) {
+    if (models.front()->config().head != HeadKind::classifier) {
         throw Error(ErrorCode::unsupported, "the model has no classifier head; `strandwave probe` fits one on labelled "
                                             "records and writes a model that has it");
     }
     options.run.logits = true;
-    Classifier classifier(model->config(), options.min_probability, table, listener);
-    classifier.report.run = run_units(source, model, threads, options.run, classifier);
+    Classifier classifier(models.front()->config(), options.min_probability, table, listener);
+    classifier.report.run = run_units(source, models, threads, options.run, classifier);
     return std::move(classifier.report);
 }
 

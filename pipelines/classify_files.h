@@ -27,7 +27,7 @@ std::vector<double> class_probabilities(std::span<float const> logits);
 
 /// Classifies every unit of `source` into `table`, in input order. A row whose logits are not finite is kUnclassified.
 /// `listener` hears failures and progress. Throws unsupported, naming `probe`, for a model without a classifier head.
-ClassifyReport classify_files(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                              ClassifyOptions options, ClassTable& table, UnitListener& listener);
+ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
+                              ClassTable& table, UnitListener& listener);
 
 } // namespace strandwave

@@ -57,24 +57,23 @@ private:
 
 } // namespace
 
-RunReport embed_pooled(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                       UnitRunOptions const& options, std::filesystem::path const& array,
-                       std::filesystem::path const& table, UnitListener& listener) {
-    NpyWriter vectors(array, model->config().d_model);
+RunReport embed_pooled(RecordSource& source, Models models, Threads& threads, UnitRunOptions const& options,
+                       std::filesystem::path const& array, std::filesystem::path const& table, UnitListener& listener) {
+    NpyWriter vectors(array, models.front()->config().d_model);
     OutputFile file(table);
     UnitTable rows(file.stream());
     PooledWriter writer(vectors, rows, listener);
-    auto report = run_units(source, model, threads, options, writer);
+    auto report = run_units(source, models, threads, options, writer);
     vectors.close();
     file.commit();
     return report;
 }
 
-RunReport embed_positions(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                          UnitRunOptions options, std::filesystem::path const& file, UnitListener& listener) {
+RunReport embed_positions(RecordSource& source, Models models, Threads& threads, UnitRunOptions options,
+                          std::filesystem::path const& file, UnitListener& listener) {
     options.positions = true;
-    PositionWriter writer(file, model->hidden_width(), listener);
-    auto report = run_units(source, model, threads, options, writer);
+    PositionWriter writer(file, models.front()->hidden_width(), listener);
+    auto report = run_units(source, models, threads, options, writer);
     writer.close();
     return report;
 }

@@ -1,120 +1,55 @@
 #include "pipelines/unit_runner.h"
 
-#include "lib/core/buffer.h"
+#include "pipelines/feed_packer.h"
+#include "pipelines/feed_runner.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace strandwave {
 namespace {
 
-/// Keeps the rows of a feed. Calls write disjoint rows, so they need no lock.
-class FeedPositions final : public PositionSink {
+/// Gives what came back to the listener: averages strands and windows, counts.
+class HandOut {
 public:
-    explicit FeedPositions(index_t width) : width_(width) {}
+    HandOut(Model const& model, UnitRunOptions const& options, UnitListener& listener)
+        : model_(model), options_(options), listener_(listener) {}
 
-    void reserve(index_t rows) {
-        if (rows * width_ > buffer_.size()) { buffer_ = Buffer<float>(rows * width_); }
-    }
-    void positions(index_t, index_t begin, View<float const, 2> hidden) override {
-        for (index_t r = 0; r < hidden.rows; ++r) {
-            std::copy_n(hidden.row(r), width_, buffer_.data() + (begin + r) * width_);
+    void take(Feed const& feed) {
+        if (options_.notice) { std::for_each(feed.notices.begin(), feed.notices.end(), options_.notice); }
+        if (feed.unfitted) {
+            fail(*feed.unfitted);
+        } else {
+            take_results(feed);
+            report_.positions += feed.size;
         }
+        report_.source = feed.source;
+        listener_.progress(report_);
+        if (feed.unread) { fail(*feed.unread); }
     }
-    View<float const, 2> rows(index_t begin, index_t count) const {
-        return {buffer_.data() + begin * width_, count, width_};
-    }
 
-private:
-    index_t width_;
-    Buffer<float> buffer_;
-};
-
-class Runner {
-public:
-    Runner(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-           UnitRunOptions const& options, UnitListener& listener)
-        : source_(source), model_(*model), options_(options), listener_(listener), positions_(model->hidden_width()),
-          session_(model, threads, session_options()) {}
-
-    RunReport run() {
-        UnitPiece piece;
-        while (source_.next(piece, options_.chunk - pending_)) {
-            if (piece.failure) {
-                feed();
-                fail({std::move(piece.unit), std::move(*piece.failure)});
-                continue;
-            }
-            if (pending_ + piece.positions > options_.chunk) { feed(); }
-            append(piece);
-            if (pending_ >= options_.chunk) { feed(); }
-        }
-        feed();
+    RunReport finish(SourceCounts const& source) {
         finish_group();
-        report_.source = source_.counts();
+        report_.source = source;
         return report_;
     }
 
 private:
-    SessionOptions session_options() {
-        SessionOptions session;
-        session.pooling = options_.pooling;
-        session.layer = options_.layer;
-        session.pool = !options_.positions;
-        if (options_.positions) {
-            session.sink = &positions_;
-            session.sink_layers = {options_.layer};
-        }
-        return session;
-    }
-
-    void append(UnitPiece& piece) {
-        pieces_.push_back({piece.positions, 0, piece.first, piece.last});
-        units_.push_back(std::move(piece.unit));
-        tokens_.insert(tokens_.end(), piece.tokens.begin(), piece.tokens.end());
-        frames_.insert(frames_.end(), piece.frames.begin(), piece.frames.end());
-        pending_ += piece.positions;
-    }
-
-    FeedInput input() const {
-        auto const width = model_.config().frame_length;
-        return {tokens_, width > 0 ? View<float const, 2>(frames_.data(), pending_, width) : View<float const, 2>()};
-    }
-
-    void feed() {
-        if (!pieces_.empty()) {
-            if (options_.positions) { positions_.reserve(pending_); }
-            try {
-                hand_out(session_.feed(input(), pieces_));
-                report_.positions += pending_;
-            } catch (Error const& error) {
-                if (error.code() != ErrorCode::too_large || pieces_.size() > 1) { throw; }
-                fail({units_.front(), Error(error.code(), units_.front().file + ": record " + units_.front().name +
-                                                              ": " + error.message())});
-            }
-        }
-        pieces_.clear();
-        units_.clear();
-        tokens_.clear();
-        frames_.clear();
-        pending_ = 0;
-        report_.source = source_.counts();
-        listener_.progress(report_);
-    }
-
-    void hand_out(std::vector<RecordResult> const& results) {
-        auto result = results.begin();
+    void take_results(Feed const& feed) {
+        auto result = feed.results.begin();
         index_t begin = 0;
-        for (std::size_t i = 0; i < pieces_.size(); ++i) {
+        for (std::size_t i = 0; i < feed.pieces.size(); ++i) {
+            auto const& piece = feed.pieces[i];
             if (options_.positions) {
-                listener_.positions(units_[i], positions_.rows(begin, pieces_[i].length), pieces_[i].last);
-                begin += pieces_[i].length;
+                index_t const width = model_.hidden_width();
+                listener_.positions(feed.units[i], {feed.positions.data() + begin * width, piece.length, width},
+                                    piece.last);
+                begin += piece.length;
             }
-            if (pieces_[i].last) { take(units_[i], *result++); }
+            if (piece.last) { take_result(feed.units[i], *result++); }
         }
     }
 
-    void take(Unit const& unit, RecordResult const& result) {
+    void take_result(Unit const& unit, RecordResult const& result) {
         if (result.length == 0) {
             ++report_.no_position;
         } else if (options_.positions) {
@@ -161,20 +96,10 @@ private:
         listener_.failure(failure);
     }
 
-    RecordSource& source_;
     Model const& model_;
-    UnitRunOptions options_;
+    UnitRunOptions const& options_;
     UnitListener& listener_;
-    FeedPositions positions_;
-    Session session_;
     RunReport report_;
-
-    // The feed that is being packed. One lane is enough: units come one after another.
-    std::vector<Piece> pieces_;
-    std::vector<Unit> units_; ///< of each piece
-    std::vector<std::int32_t> tokens_;
-    std::vector<float> frames_;
-    index_t pending_ = 0; ///< positions
 
     // The row that is being averaged.
     UnitResult group_;
@@ -184,10 +109,25 @@ private:
 
 } // namespace
 
-RunReport run_units(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                    UnitRunOptions const& options, UnitListener& listener) {
+RunReport run_units(RecordSource& source, Models models, Threads& threads, UnitRunOptions const& options,
+                    UnitListener& listener) {
+    if (models.empty()) { throw Error(ErrorCode::invalid_argument, "a run needs a model"); }
     if (options.chunk < 1) { throw Error(ErrorCode::invalid_argument, "--chunk must be 1 or more"); }
-    return Runner(source, model, threads, options, listener).run();
+    // On a GPU, so that a record's bits do not depend on where feeds begin and end.
+    index_t const cut_unit = models.front()->device().is_gpu() ? kChunkUnit : 1;
+    FeedPacker packer(source, options.chunk, models.size(), cut_unit);
+    HandOut hand_out(*models.front(), options, listener);
+    std::vector<Feed> feeds(kFeedsPerModel * models.size());
+    FeedRunner runner(models, threads, options); // behind the feeds: when it is gone, none of them runs
+    auto const feed = [&feeds](int place) -> Feed& { return feeds[static_cast<std::size_t>(place)]; };
+    threads.pipeline(
+        static_cast<int>(feeds.size()), [&](int place) { return packer.pack(feed(place)); },
+        [&](int place) { runner.start(feed(place)); },
+        [&](int place) {
+            FeedRunner::finish(feed(place));
+            hand_out.take(feed(place));
+        });
+    return hand_out.finish(source.counts());
 }
 
 } // namespace strandwave

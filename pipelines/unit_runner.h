@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace strandwave {
@@ -39,10 +41,12 @@ struct UnitRunOptions {
     bool logits = false; ///< the classifier's logits instead of the pooled vector
     bool positions =
         false; ///< the vectors of single positions instead of results; neither strands nor windows are averaged
-    bool per_record = false; ///< mean over the windows of a record
+    bool per_record = false;                             ///< mean over the windows of a record
+    std::function<void(std::string const&)> notice = {}; ///< SessionOptions::notice; called as the listener is
 };
 
-/// What the caller learns while a run goes on. Called from the calling thread, in input order.
+/// What the caller learns while a run goes on. Calls come one at a time and in input order, but from any thread of the
+/// pool, while the next feeds are read and run.
 class UnitListener {
 public:
     virtual ~UnitListener() = default;
@@ -50,13 +54,26 @@ public:
     /// The next positions `[n, hidden_width]` of a unit, and whether they are its last.
     virtual void positions(Unit const&, View<float const, 2>, bool) {}
     virtual void failure(UnitFailure const&) {}
-    virtual void progress(RunReport const&) {} ///< after each feed
+    virtual void progress(RunReport const&) {} ///< after each feed, with what was read when it was packed
 };
 
+/// The same model, once for each device that computes; the first one's head makes the logits.
+using Models = std::span<std::shared_ptr<Model const> const>;
+
+/// Feeds that are in memory for each model: one is packed, one is in the model, one is handed out.
+inline constexpr std::size_t kFeedsPerModel = 3;
+
 /// Reads the source to its end through the model: pack, feed, average strands and windows, hand out in input order.
-/// Vectors of strands and of windows are averaged in double. Throws what listener and Session throw, but for a unit
-/// that is too large for the Session, which is a failure.
-RunReport run_units(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
-                    UnitRunOptions const& options, UnitListener& listener);
+/// Reading and handing out run beside the model, so that it does not wait for files; up to kFeedsPerModel feeds a model
+/// are in memory. Of several models each runs feeds of its own beside the others (but for threads.count() == 1). The
+/// state of a unit is in one place, so units that are much longer than a feed run one after another all the same.
+/// Vectors of strands and of windows are averaged in double. Throws what source, listener and Session throw, but for a
+/// unit that is too large for the Session, which is a failure. To be called from outside the pool (Threads::pipeline).
+RunReport run_units(RecordSource& source, Models models, Threads& threads, UnitRunOptions const& options,
+                    UnitListener& listener);
+inline RunReport run_units(RecordSource& source, std::shared_ptr<Model const> const& model, Threads& threads,
+                           UnitRunOptions const& options, UnitListener& listener) {
+    return run_units(source, Models(&model, 1), threads, options, listener);
+}
 
 } // namespace strandwave

@@ -7,8 +7,11 @@ cmake_minimum_required(VERSION 3.25)
 set(table
     "lib/core"
         "^lib/core/" "^lib/core/" "^$"
+    "lib/cuda"
+        "^lib/cuda/" "^lib/(core|cuda)/" "^cuda_runtime[a-z_]*\\.h$"
     "kernels"
-        "^kernels/" "^(lib/core|kernels)/" "^(hwy/|oneapi/dnnl/|dnnl|omp\\.h)"
+        "^kernels/" "^(lib/core|lib/cuda|kernels)/"
+        "^(hwy/|oneapi/dnnl/|dnnl|omp\\.h|cuda_runtime[a-z_]*\\.h$|cuda_bf16\\.h$|cublasLt\\.h$|cooperative_groups|cuda/)"
     "lib/checkpoint, model, mixers, encode"
         "^lib/(checkpoint|model|mixers|encode)/" "^(lib/|kernels/)" "^(nlohmann/|soxr\\.h|lbfgs\\.h|zip\\.h)"
     "formats"
@@ -21,7 +24,8 @@ set(table
 set(exception_lib/core/threads.cpp "^(oneapi/)?tbb/")
 
 set(system_headers "^(sys/[a-z]+|unistd|fcntl|sched|signal|poll|termios|spawn|dlfcn|immintrin)\\.h$") # in .cpp files only
-set(simd_header "kernels/simd/simd_target.h") # of no op: which instruction set all of them run on
+# Of no op: which instruction set all of them run on, and what their CUDA headers share.
+set(shared_kernel_headers "^kernels/(simd/simd_target|cuda/[a-z_]+)\\.h$")
 set(max_lines 600)
 
 set(problems)
@@ -34,12 +38,12 @@ function(check_include file header quoted own third_party)
     if(header MATCHES "^(lib|kernels|formats|pipelines|apps|tests)/")
         if(NOT header MATCHES "${own}")
             problem("${where}: another room, which this one may not enter")
-        elseif(NOT file MATCHES "^kernels/" AND header MATCHES "^kernels/" AND NOT header STREQUAL simd_header)
-            # From outside, an op is its one public header (kernels/<op>/<op>.h).
+        elseif(NOT file MATCHES "^kernels/" AND header MATCHES "^kernels/" AND NOT header MATCHES "${shared_kernel_headers}")
+            # From outside, an op is its public header (kernels/<op>/<op>.h) and that of its CUDA code.
             string(REGEX REPLACE "^kernels/(.*)/([^/]+)\\.h$" "\\1;\\2" parts "${header}")
             list(GET parts 0 op)
             list(GET parts -1 name)
-            if(NOT op STREQUAL name)
+            if(NOT name MATCHES "^${op}(_cuda)?$")
                 problem("${where}: not the public header of an op")
             endif()
         endif()

@@ -14,6 +14,7 @@ std::string_view error_code_name(ErrorCode code) noexcept {
     case ErrorCode::truncated_input: return "truncated_input";
     case ErrorCode::malformed_checkpoint: return "malformed_checkpoint";
     case ErrorCode::too_large: return "too_large";
+    case ErrorCode::device: return "device";
     }
     return "unknown";
 }

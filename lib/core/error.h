@@ -21,6 +21,7 @@ enum class ErrorCode : std::uint8_t {
     truncated_input,      ///< a data file ends before its format says it does
     malformed_checkpoint, ///< a model directory breaks its format, or disagrees with itself
     too_large,            ///< does not fit in memory or on the disk; checked before allocation
+    device,               ///< a GPU, its driver or its libraries are missing or failed
 };
 
 std::string_view error_code_name(ErrorCode code) noexcept;

@@ -8,9 +8,74 @@
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
+#include <vector>
 
 namespace strandwave {
+namespace {
+
+/// The stages of a pipeline as filters that do not throw (oneTBB 2021.8 loses what is in flight when one does).
+class Stages {
+public:
+    Stages(int places, std::function<bool(int)> const& produce, std::function<void(int)> const& transform,
+           std::function<void(int)> const& consume)
+        : produce_(produce), transform_(transform), consume_(consume), errors_(static_cast<std::size_t>(places)) {}
+
+    /// At most as many things are in flight as there are places, and they leave in order: so the oldest place is free.
+    std::size_t produce(tbb::flow_control& control) {
+        std::size_t const place = produced_++ % errors_.size();
+        if (ended_ || given_up_) {
+            control.stop();
+            return place;
+        }
+        try {
+            if (!produce_(static_cast<int>(place))) { control.stop(); }
+        } catch (...) {
+            errors_[place] = std::current_exception();
+            ended_ = true;
+        }
+        return place;
+    }
+
+    std::size_t transform(std::size_t place) {
+        if (given_up_ || errors_[place]) { return place; }
+        try {
+            transform_(static_cast<int>(place));
+        } catch (...) {
+            errors_[place] = std::current_exception();
+            given_up_ = true;
+        }
+        return place;
+    }
+
+    void consume(std::size_t place) {
+        if (!error_) { error_ = errors_[place]; }
+        if (error_) { return; }
+        try {
+            consume_(static_cast<int>(place));
+        } catch (...) {
+            error_ = std::current_exception();
+            given_up_ = true;
+        }
+    }
+
+    void rethrow() const {
+        if (error_) { std::rethrow_exception(error_); }
+    }
+
+private:
+    std::function<bool(int)> const& produce_;
+    std::function<void(int)> const& transform_;
+    std::function<void(int)> const& consume_;
+    std::vector<std::exception_ptr> errors_; ///< of the thing in a place
+    std::size_t produced_ = 0;               ///< used by produce only
+    bool ended_ = false;                     ///< used by produce only
+    std::exception_ptr error_;               ///< used by consume only: nothing more is consumed
+    std::atomic<bool> given_up_{false};      ///< nothing more is produced or transformed
+};
+
+} // namespace
 
 struct Threads::Arena {
     explicit Arena(int count)
@@ -45,6 +110,27 @@ void Threads::run_workers(std::function<void(int)> const& body) const {
     // Numbers are drawn at the start of each worker, so that a lower number always belongs to a worker that runs.
     std::atomic<int> next{0};
     parallel_for(count_, [&](index_t) { body(next.fetch_add(1)); });
+}
+
+void Threads::pipeline(int places, std::function<bool(int)> const& produce, std::function<void(int)> const& transform,
+                       std::function<void(int)> const& consume) const {
+    if (count_ == 1) {
+        while (produce(0)) {
+            transform(0);
+            consume(0);
+        }
+        return;
+    }
+    Stages stages(places, produce, transform, consume);
+    constexpr auto kInOrder = tbb::filter_mode::serial_in_order;
+    using Place = std::size_t;
+    auto const chain =
+        tbb::make_filter<void, Place>(kInOrder, [&](tbb::flow_control& control) { return stages.produce(control); }) &
+        tbb::make_filter<Place, Place>(kInOrder, [&](Place place) { return stages.transform(place); }) &
+        tbb::make_filter<Place, void>(kInOrder, [&](Place place) { stages.consume(place); });
+    // Not isolated: while one thread is in `transform`, the caller has to take its share of the loops in there.
+    arena_->arena.execute([&] { tbb::parallel_pipeline(static_cast<std::size_t>(places), chain); });
+    stages.rethrow();
 }
 
 } // namespace strandwave

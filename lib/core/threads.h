@@ -28,6 +28,17 @@ public:
     /// takes another.
     void run_workers(std::function<void(int)> const& body) const;
 
+    /// Carries one thing after another through three stages that run beside each other. What a thing is made of the
+    /// caller keeps, for `places` (>= 1) things in flight: `produce(place)` fills a place that is free or returns false
+    /// at the end, then comes `transform(place)`, then `consume(place)`, which frees it. The calls of a stage come one
+    /// at a time and in order of production, from any thread of the pool; a call may wait (for a file, for a GPU).
+    /// With count() == 1 the stages take turns.
+    /// Throws what a stage threw, the first in order of production: all that was produced before it is consumed, it and
+    /// what is behind it are not.
+    /// To be called from outside the pool: while it waits, the caller takes up whatever there is to do.
+    void pipeline(int places, std::function<bool(int)> const& produce, std::function<void(int)> const& transform,
+                  std::function<void(int)> const& consume) const;
+
 private:
     struct Arena;
     int count_;

@@ -3,94 +3,32 @@
 #include "kernels/norm/norm.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace strandwave {
 namespace {
 
-/// A tensor as fp32, its shape folded to two dimensions [first, rest].
-struct Matrix {
-    explicit Matrix(StoredTensor const* tensor) {
-        if (tensor == nullptr) { return; }
-        rows = tensor->shape.front();
-        cols = rows == 0 ? 0 : tensor->elements() / rows;
-        values = Buffer<float>(tensor->elements());
-        read_f32(*tensor, values.data());
-    }
-
-    View<float const, 2> view() const { return values.view(rows, cols); }
-    View<float const, 1> vector() const { return values.view(); }
-
-    index_t rows = 0;
-    index_t cols = 0;
-    Buffer<float> values;
-};
-
-void flip_columns(Matrix& m) {
-    for (index_t r = 0; r < m.rows; ++r) {
-        float* row = m.values.data() + r * m.cols;
-        std::reverse(row, row + m.cols);
-    }
-}
-
-void flip_rows(Matrix& m) {
-    for (index_t r = 0; r < m.rows / 2; ++r) {
-        float* row = m.values.data() + r * m.cols;
-        std::swap_ranges(row, row + m.cols, m.values.data() + (m.rows - 1 - r) * m.cols);
-    }
-}
-
-Linear make_linear(Matrix const& weight, Matrix const& bias, DType dtype) {
+Linear make_linear(HostMatrix const& weight, HostMatrix const& bias, DType dtype) {
     return {weight.view(), bias.vector(), dtype};
-}
-
-/// [cols, rows] of [rows, cols].
-Buffer<float> transposed(Matrix const& m) {
-    Buffer<float> result(m.rows * m.cols);
-    for (index_t r = 0; r < m.rows; ++r) {
-        for (index_t c = 0; c < m.cols; ++c) {
-            result[c * m.rows + r] = m.values[r * m.cols + c];
-        }
-    }
-    return result;
 }
 
 } // namespace
 
-MambaProjections::MambaProjections(MixerTensors const& tensors, DType dtype, bool flip_channels, int sharers) {
-    Matrix in_weight(tensors.in_proj_weight);
-    Matrix out_weight(tensors.out_proj_weight);
-    Matrix out_bias(tensors.out_proj_bias);
-    if (flip_channels) {
-        flip_columns(in_weight);
-        flip_rows(out_weight);
-        std::reverse(out_bias.values.begin(), out_bias.values.end());
-    }
-    for (float& b : out_bias.values) {
-        b *= static_cast<float>(sharers);
-    }
-    in = make_linear(in_weight, Matrix(tensors.in_proj_bias), dtype);
-    out = make_linear(out_weight, out_bias, dtype);
-}
+MambaProjections::MambaProjections(ProjectionWeights const& weights, DType dtype)
+    : in(make_linear(weights.in, weights.in_bias, dtype)), out(make_linear(weights.out, weights.out_bias, dtype)) {}
 
 MambaScratch::MambaScratch(ModelConfig const& config, index_t rows)
     : dbc(rows * (config.dt_rank + 2 * config.d_state)), dt(rows * config.dt_rank), delta(rows * config.d_inner) {}
 
-MambaMixer::MambaMixer(ModelConfig const& config, MixerTensors const& tensors,
+MambaMixer::MambaMixer(ModelConfig const& config, MambaWeights weights,
                        std::shared_ptr<MambaProjections const> projections, DType dtype)
     : d_inner_(config.d_inner), d_state_(config.d_state), dt_rank_(config.dt_rank),
       rms_epsilon_(config.mixer_rms_epsilon), projections_(std::move(projections)),
-      conv_weight_(transposed(Matrix(tensors.conv1d_weight))), conv_bias_(Matrix(tensors.conv1d_bias).values),
-      x_proj_(make_linear(Matrix(tensors.x_proj_weight), Matrix(nullptr), dtype)),
+      conv_weight_(std::move(weights.conv_weight)), conv_bias_(std::move(weights.conv_bias.values)),
+      x_proj_(make_linear(weights.x_proj, {}, dtype)),
       // The K of dt_proj is tiny and dt enters an exponential: always fp32.
-      dt_proj_(make_linear(Matrix(tensors.dt_proj_weight), Matrix(nullptr), DType::f32)),
-      dt_bias_(Matrix(tensors.dt_proj_bias).values), A_(transposed(Matrix(tensors.A_log))),
-      D_(Matrix(tensors.D).values), d_conv_(config.d_conv) {
-    for (float& a : A_) {
-        a = static_cast<float>(-std::exp(static_cast<double>(a)));
-    }
-}
+      dt_proj_(make_linear(weights.dt_proj, {}, DType::f32)), dt_bias_(std::move(weights.dt_bias.values)),
+      A_(std::move(weights.A)), D_(std::move(weights.D.values)), d_conv_(config.d_conv) {}
 
 void MambaMixer::project_dt_B_C(View<float const, 2> u, MambaScratch& scratch) const {
     auto const dbc = scratch.dbc.view(u.rows, dt_rank_ + 2 * d_state_);

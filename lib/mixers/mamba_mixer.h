@@ -5,8 +5,8 @@
 #include "kernels/selective_scan/selective_scan.h"
 #include "lib/core/buffer.h"
 #include "lib/core/dtype.h"
+#include "lib/mixers/mamba_weights.h"
 #include "lib/model/config.h"
-#include "lib/model/tensor_names.h"
 
 #include <memory>
 #include <optional>
@@ -20,9 +20,7 @@ struct MambaProjections {
     Linear in;  ///< [d_model] -> x, z [2 * d_inner]
     Linear out; ///< [d_inner] -> [d_model]
 
-    /// `flip_channels`: for a stream whose d_model channels stand in reverse order. `sharers`: how many directions run
-    /// through `out` at once, as a sum: each of them owes its bias.
-    MambaProjections(MixerTensors const& tensors, DType dtype, bool flip_channels, int sharers);
+    MambaProjections(ProjectionWeights const& weights, DType dtype);
 };
 
 /// What a block of rows passes through between the projections. One a thread; sized once.
@@ -44,8 +42,8 @@ struct MambaSegments {
 /// dt, B and C, the scan and the gate. Falcon-Mamba's weightless RMS norm of dt, B, C included. Immutable.
 class MambaMixer {
 public:
-    MambaMixer(ModelConfig const& config, MixerTensors const& tensors,
-               std::shared_ptr<MambaProjections const> projections, DType dtype);
+    MambaMixer(ModelConfig const& config, MambaWeights weights, std::shared_ptr<MambaProjections const> projections,
+               DType dtype);
 
     MambaProjections const& projections() const noexcept { return *projections_; }
 

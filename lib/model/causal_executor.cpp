@@ -1,5 +1,4 @@
 #include "kernels/pooling/pooling.h"
-#include "lib/core/error.h"
 #include "lib/model/executor.h"
 
 #include <algorithm>
@@ -122,7 +121,7 @@ public:
     CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options, int workers)
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
           options_(options), taps_(options, config_.n_layer),
-          states_(static_cast<std::size_t>(2 * options.lanes), zero_state()) {
+          states_(static_cast<std::size_t>(2 * options.lanes), make_zero_state(config_)) {
         for (index_t lane = 0; lane < options.lanes; ++lane) {
             lanes_.push_back({0, 2 * lane});
         }
@@ -157,36 +156,19 @@ public:
 
     LaneState save(index_t lane) const override {
         auto const& now = lanes_.at(static_cast<std::size_t>(lane));
-        auto state = now.length == 0 ? zero_state() : states_[static_cast<std::size_t>(now.state)];
+        auto state = now.length == 0 ? make_zero_state(config_) : states_[static_cast<std::size_t>(now.state)];
         state.length = now.length;
         return state;
     }
 
     void restore(index_t lane, LaneState const& state) override {
-        auto const zero = zero_state();
-        auto const fits = [](auto const& a, auto const& b) {
-            return a.conv.size() == b.conv.size() && a.scan.size() == b.scan.size();
-        };
-        if (state.pooled.size() != zero.pooled.size() ||
-            !std::equal(state.layers.begin(), state.layers.end(), zero.layers.begin(), zero.layers.end(), fits)) {
-            throw Error(ErrorCode::shape_mismatch, "the state to restore is of another model");
-        }
+        check_state(state, make_zero_state(config_));
         auto& now = lanes_.at(static_cast<std::size_t>(lane));
         now.length = state.length;
         states_[static_cast<std::size_t>(now.state)] = state;
     }
 
 private:
-    LaneState zero_state() const {
-        LaneState::Layer layer;
-        layer.conv.assign(static_cast<std::size_t>((config_.d_conv - 1) * config_.d_inner), 0.0F);
-        layer.scan.assign(static_cast<std::size_t>(config_.d_state * config_.d_inner), 0.0F);
-        LaneState state;
-        state.layers.assign(static_cast<std::size_t>(config_.n_layer), layer);
-        state.pooled.assign(static_cast<std::size_t>(config_.d_model), 0.0);
-        return state;
-    }
-
     static void wait_for_step(Block const& block, index_t step) {
         for (Block const* before : block.before) {
             auto const& done = before->steps_done;

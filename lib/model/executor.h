@@ -32,6 +32,22 @@ std::unique_ptr<Executor> make_record_parallel_executor(std::shared_ptr<Model co
 std::unique_ptr<Executor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
                                                      SessionOptions const& options);
 
+/// Whole records or pieces, on the GPU that the model was loaded for. Only in a build with CUDA.
+std::unique_ptr<Executor> make_cuda_executor(std::shared_ptr<Model const> model, SessionOptions const& options);
+
+/// The state of a lane before its first row.
+LaneState make_zero_state(ModelConfig const& config);
+
+/// Throws shape_mismatch unless `state` is one of a model like that of `zero`.
+void check_state(LaneState const& state, LaneState const& zero);
+
+/// The published order of a mirrored stream is the reverse of ours: its first row is our last.
+Pooling pooling_of_stream(Pooling pooling, bool mirrored) noexcept;
+
+/// What a PositionSink sees of an RC-equivariant model: `[n, 2 * d_model]`, position t of `own` `[n, d_model]` beside
+/// the same base of the other strand, whose rows run the other way.
+Buffer<float> both_strands(View<float const, 2> own, View<float const, 2> opposite, bool mirrored);
+
 /// Which streams a session's caller wants to see, and so how many layers have to run.
 class Taps {
 public:

@@ -25,12 +25,11 @@ Buffer<float> both_strands(float const* weight, ModelConfig const& config) {
 
 Linear make_language_model(Model::Parts const& parts) {
     auto const& config = parts.config;
+    DType const dtype = parts.device.is_gpu() ? DType::f32 : parts.dtype; // heads run on the processor
     float const* weight = parts.head_weight.empty() ? parts.embedding.data() : parts.head_weight.data();
-    if (config.strands() == 1) {
-        return {View<float const, 2>(weight, config.vocab_size, config.d_model), {}, parts.dtype};
-    }
+    if (config.strands() == 1) { return {View<float const, 2>(weight, config.vocab_size, config.d_model), {}, dtype}; }
     auto const joined = both_strands(weight, config);
-    return {joined.view(config.vocab_size, 2 * config.d_model), {}, parts.dtype};
+    return {joined.view(config.vocab_size, 2 * config.d_model), {}, dtype};
 }
 
 } // namespace
@@ -48,6 +47,7 @@ std::shared_ptr<Model const> Model::load(std::filesystem::path const& directory,
 
 ModelConfig const& Model::config() const noexcept { return parts_->config; }
 DType Model::dtype() const noexcept { return parts_->dtype; }
+Device Model::device() const noexcept { return parts_->device; }
 index_t Model::parameters() const noexcept { return parts_->parameters; }
 index_t Model::hidden_width() const noexcept { return config().strands() * config().d_model; }
 bool Model::causal() const noexcept { return !config().bidirectional && !config().rcps; }

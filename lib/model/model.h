@@ -1,5 +1,6 @@
 #pragma once
 
+#include "lib/core/device.h"
 #include "lib/core/dtype.h"
 #include "lib/core/view.h"
 #include "lib/model/config.h"
@@ -14,6 +15,7 @@ namespace strandwave {
 struct LoadOptions {
     DType dtype = DType::f32;  ///< of the matrix products: f32 or bf16. Norms, scan, state and sums are fp32 always
     bool ignore_extra = false; ///< tensors that the architecture does not know are passed over
+    Device device;             ///< where its sessions compute
 };
 
 /// A model, loaded and immutable; share it between sessions and threads.
@@ -25,6 +27,7 @@ public:
 
     ModelConfig const& config() const noexcept;
     DType dtype() const noexcept;
+    Device device() const noexcept;
     index_t parameters() const noexcept;   ///< learned numbers, a tied tensor counted once
     index_t state_bytes() const noexcept;  ///< carried state of one lane, conv and scan, all layers
     index_t hidden_width() const noexcept; ///< strands * d_model: the rows that a PositionSink sees

@@ -2,9 +2,14 @@
 
 #include "kernels/norm/norm.h"
 #include "lib/checkpoint/tensor_store.h"
+#include "lib/core/error.h"
 #include "lib/model/tensor_names.h"
+#if STRANDWAVE_HAS_CUDA
+#include "lib/model/cuda_parts.h"
+#endif
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -37,21 +42,59 @@ bool shares_projections(ModelConfig const& config, LayerTensors const& tensors) 
            same_tensor(tensors.forward.out_proj_weight, tensors.reverse->out_proj_weight);
 }
 
-ModelLayer read_layer(ModelConfig const& config, LayerTensors const& tensors, DType dtype, bool mirrored) {
-    ModelLayer layer;
+LayerWeights read_layer(ModelConfig const& config, LayerTensors const& tensors, bool mirrored) {
+    LayerWeights layer;
     layer.norm = read_norm(config, tensors.norm_weight, tensors.norm_bias, mirrored);
     layer.shared_projections = !tensors.reverse || shares_projections(config, tensors);
     int const sharers = tensors.reverse && layer.shared_projections ? 2 : 1;
-    auto const forward = std::make_shared<MambaProjections const>(tensors.forward, dtype, mirrored, sharers);
-    layer.directions.push_back({MambaMixer(config, tensors.forward, forward, dtype), mirrored});
+    layer.directions.push_back(
+        {MambaWeights(tensors.forward), ProjectionWeights(tensors.forward, mirrored, sharers), mirrored});
     if (tensors.reverse) {
-        auto const reverse = layer.shared_projections
-                                 ? forward
-                                 : std::make_shared<MambaProjections const>(*tensors.reverse, dtype, mirrored, 1);
-        layer.directions.push_back({MambaMixer(config, *tensors.reverse, reverse, dtype), !mirrored});
+        std::optional<ProjectionWeights> projections;
+        if (!layer.shared_projections) { projections.emplace(*tensors.reverse, mirrored, 1); }
+        layer.directions.push_back({MambaWeights(*tensors.reverse), std::move(projections), !mirrored});
     }
     return layer;
 }
+
+ModelLayer pack_layer(ModelConfig const& config, LayerWeights weights, DType dtype) {
+    ModelLayer layer;
+    layer.norm = std::move(weights.norm);
+    layer.shared_projections = weights.shared_projections;
+    std::shared_ptr<MambaProjections const> projections;
+    for (auto& direction : weights.directions) {
+        if (direction.projections) {
+            projections = std::make_shared<MambaProjections const>(*direction.projections, dtype);
+        }
+        layer.directions.push_back(
+            {MambaMixer(config, std::move(direction.mixer), projections, dtype), direction.reverse});
+    }
+    return layer;
+}
+
+#if STRANDWAVE_HAS_CUDA
+std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, HostMatrix const& frame_weight,
+                                              HostMatrix const& frame_bias,
+                                              std::function<LayerWeights(index_t)> const& layer) {
+    use_gpu(parts.device.gpu);
+    auto cuda = std::make_shared<CudaParts>();
+    cuda->embedding = upload(parts.embedding.data(), parts.embedding.size());
+    if (frame_weight.rows > 0) {
+        cuda->frame_embedding = LinearCuda(frame_weight.view(), frame_bias.vector(), DType::f32, DType::f32);
+    }
+    for (index_t i = 0; i < parts.config.n_layer; ++i) {
+        cuda->layers.push_back(upload_layer(parts.config, layer(i), parts.dtype));
+    }
+    cuda->final_norm = CudaNorm(parts.final_norm);
+    wait_for_gpu(); // sessions run on streams of their own
+    return cuda;
+}
+#else
+std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, HostMatrix const&, HostMatrix const&,
+                                              std::function<LayerWeights(index_t)> const&) {
+    throw Error(ErrorCode::device, parts.device.name() + ": built without CUDA");
+}
+#endif
 
 /// The embedding of a mirrored stream: the complement's row, its channels in reverse order.
 Buffer<float> mirror_embedding(Buffer<float> const& table, ModelConfig const& config) {
@@ -88,24 +131,32 @@ std::unique_ptr<Model::Parts const> load_parts(ModelConfig const& config, Tensor
     auto parts = std::make_unique<Model::Parts>();
     parts->config = config;
     parts->dtype = options.dtype;
+    parts->device = options.device;
     auto const tensors = find_model_tensors(config, store, options.ignore_extra);
     parts->parameters = count_parameters(store, tensors.extra);
     parts->embedding = read(tensors.embedding_weight);
     if (parts->mirrored(0)) { parts->embedding = mirror_embedding(parts->embedding, config); }
-    if (tensors.frame_embedding_weight != nullptr) {
-        auto const weight = read(tensors.frame_embedding_weight);
-        auto const bias = read(tensors.frame_embedding_bias);
-        parts->frame_embedding = Linear(weight.view(config.d_model, config.frame_length), bias.view(), DType::f32);
-    }
-    for (index_t i = 0; i < config.n_layer; ++i) {
-        auto const& layer = tensors.layers[static_cast<std::size_t>(i)];
-        parts->layers.push_back(read_layer(config, layer, options.dtype, parts->mirrored(i + 1)));
-        store.drop_pages();
-    }
+    HostMatrix const frame_weight(tensors.frame_embedding_weight);
+    HostMatrix const frame_bias(tensors.frame_embedding_bias);
     parts->final_norm = read_norm(config, tensors.final_norm_weight, tensors.final_norm_bias, false);
     bool const tied = same_tensor(tensors.head_weight, tensors.embedding_weight) && !parts->mirrored(0);
     if (!tied) { parts->head_weight = read(tensors.head_weight); }
     parts->head_bias = read(tensors.head_bias);
+    auto const layer = [&](index_t i) {
+        auto weights = read_layer(config, tensors.layers[static_cast<std::size_t>(i)], parts->mirrored(i + 1));
+        store.drop_pages();
+        return weights;
+    };
+    if (options.device.is_gpu()) {
+        parts->cuda = upload_parts(*parts, frame_weight, frame_bias, layer);
+        return parts;
+    }
+    if (frame_weight.rows > 0) {
+        parts->frame_embedding = Linear(frame_weight.view(), frame_bias.vector(), DType::f32);
+    }
+    for (index_t i = 0; i < config.n_layer; ++i) {
+        parts->layers.push_back(pack_layer(config, layer(i), options.dtype));
+    }
     return parts;
 }
 

@@ -5,6 +5,7 @@
 #include "lib/mixers/mamba_mixer.h"
 #include "lib/model/model.h"
 
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -21,6 +22,18 @@ struct Norm {
     void apply(View<float const, 2> x, View<float, 2> y) const;
 };
 
+/// The numbers of one block, as read from a checkpoint and brought into the form that both back ends take.
+struct LayerWeights {
+    struct Direction {
+        MambaWeights mixer;
+        std::optional<ProjectionWeights> projections; ///< empty: those of the direction before
+        bool reverse;
+    };
+    Norm norm;
+    std::vector<Direction> directions; ///< one, or two for a bidirectional model
+    bool shared_projections = true;    ///< of the two directions: in runs once, and out on their sum
+};
+
 /// One block: x += sum of directions of mixer(norm(x)).
 struct ModelLayer {
     struct Direction {
@@ -32,18 +45,23 @@ struct ModelLayer {
     bool shared_projections = true;    ///< of the two directions: in runs once, and out on their sum
 };
 
+struct CudaParts; ///< lib/model/cuda_parts.h
+
 /// What a Model is made of. Immutable but for the language-model head, which is packed at its first use: it can be
 /// the largest matrix of a model, and most runs never read it.
 struct Model::Parts {
     ModelConfig config;
     DType dtype = DType::f32;
+    Device device;
     index_t parameters = 0;
-    Buffer<float> embedding; ///< [vocab_size, d_model]; empty for frames
-    Linear frame_embedding;  ///< [frame_length] -> [d_model]; empty for tokens
-    std::vector<ModelLayer> layers;
+    Buffer<float> embedding;        ///< [vocab_size, d_model]; empty for frames
+    Linear frame_embedding;         ///< [frame_length] -> [d_model]; empty for tokens
+    std::vector<ModelLayer> layers; ///< empty for a model on a GPU
     Norm final_norm;
     Buffer<float> head_weight; ///< [vocab_size or labels, d_model]; empty if tied or without head
     Buffer<float> head_bias;   ///< [labels] or empty
+
+    std::shared_ptr<CudaParts const> cuda; ///< what the layers run with on a GPU; null on the processor
 
     mutable std::once_flag language_model_once;
     mutable std::optional<Linear> language_model; ///< [hidden_width] -> [vocab_size]

@@ -62,9 +62,19 @@ void check_pieces(SessionOptions const& options, bool causal, index_t positions,
     }
 }
 
+std::unique_ptr<Executor> make_gpu_executor(std::shared_ptr<Model const> const& model, SessionOptions const& options) {
+#if STRANDWAVE_HAS_CUDA
+    return make_cuda_executor(model, options);
+#else
+    static_cast<void>(options);
+    throw Error(ErrorCode::device, model->device().name() + ": built without CUDA");
+#endif
+}
+
 /// A wavefront keeps about as many threads busy as there are layers, half of them at its ends.
 std::unique_ptr<Executor> make_executor(std::shared_ptr<Model const> const& model, Threads& threads,
                                         SessionOptions const& options) {
+    if (model->device().is_gpu()) { return make_gpu_executor(model, options); }
     if (!model->causal()) { return make_whole_record_executor(model, threads, options); }
     bool const shallow = threads.count() > 1 && index_t{2} * threads.count() > model->config().n_layer;
     return shallow ? make_record_parallel_executor(model, threads, options)

@@ -7,8 +7,10 @@
 #include "lib/model/state.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace strandwave {
@@ -53,20 +55,27 @@ inline constexpr index_t kFinalNorm = -1;
 /// Rows of every GEMM unless asked otherwise: the library is at full speed, and a block's activations fit a core's L2.
 inline constexpr index_t kDefaultTokenBlock = 128;
 
+/// Where a record on a GPU may be cut without a change of bits.
+inline constexpr index_t kChunkUnit = 256;
+
 struct SessionOptions {
     index_t lanes = 1; ///< records that may be open at once
     Pooling pooling = Pooling::mean;
     index_t layer = kFinalNorm;               ///< which stream is pooled
-    index_t token_block = kDefaultTokenBlock; ///< rows of every GEMM; 1 suits feeds of single tokens
+    index_t token_block = kDefaultTokenBlock; ///< rows of every GEMM on the processor; 1 suits feeds of
+                                              ///< single tokens, on a GPU too
     PositionSink* sink = nullptr;             ///< not owned
     std::vector<index_t> sink_layers;         ///< which streams the sink wants
     bool pool = true;                         ///< false: results carry no pooled vector
+    index_t step_rows = 0;                    ///< on a GPU: rows that run together; 0: what suits its free memory
+    std::function<void(std::string const&)> notice = {}; ///< told what a user should know, such as a smaller step
 };
 
 /// Runs a model over streams of any length. Everything that changes lives here; the model is shared and immutable.
 ///
 /// Chunks: feeding a record in pieces of any length gives the bits of one feed, for one build, machine and token_block:
-/// the scan walks time in order, and every GEMM has token_block rows, padded, whatever the pieces.
+/// the scan walks time in order, and every GEMM has token_block rows, padded, whatever the pieces. On a GPU the same
+/// holds for pieces of a multiple of kChunkUnit positions; other cuts differ by fp32 rounding in the scan.
 /// Company: a record's bits do not depend on the other records, lanes or threads.
 /// Bidirectional models need whole records: every piece must be first and last (Error unsupported), and one feed must
 /// fit in memory (Error too_large, naming the size; the remedy is to cut the record into windows).

@@ -81,20 +81,33 @@ double relative_difference(std::vector<float> const& a, std::vector<float> const
     return std::isfinite(relative) ? relative : std::numeric_limits<double>::infinity();
 }
 
+double rounding_bound(Model const& model) {
+    ModelConfig const& config = model.config();
+    double const terms = static_cast<double>(config.d_model + 2 * config.d_inner + config.dt_rank);
+    double const fp32 = std::numeric_limits<float>::epsilon() * terms;
+    // With bf16 the four inputs are rounded too, and a last bit of fp32 may tip each of them.
+    double const inputs = model.dtype() == DType::bf16 ? 4 * 0x1p-8 : 0;
+    return static_cast<double>(config.n_layer) * (fp32 + inputs);
+}
+
 class Verifier {
 public:
     Verifier(std::shared_ptr<Model const> const& model, VerifyOptions const& options)
-        : model_(model), config_(model->config()), threads_(options.threads), random_(options.seed),
-          record_(random_record(config_, options.length, random_)), whole_(run(threads_, options.length)) {}
+        : model_(model), config_(model->config()), on_gpu_(model->device().is_gpu()), threads_(options.threads),
+          random_(options.seed), record_(random_record(config_, options.length, random_)),
+          whole_(run(threads_, options.length)) {}
+
+    std::vector<float> const& whole() const noexcept { return whole_; }
 
     std::vector<VerifyCheck> run_all() {
         // What is not finite differs from itself, here and in every other check.
         check("the same again, and finite", run(threads_, record_.length), 0);
         if (!config_.bidirectional) { check_pieces(); }
         check("packed among other records", run_in_company(), 0);
-        Threads one(1);
-        check("1 thread = " + std::to_string(threads_.count()), run(one, record_.length), 0);
-        if (config_.rcps) { check("reverse complement exchanges the strands", run_other_strand(), rounding_bound()); }
+        on_gpu_ ? check_steps() : check_threads();
+        if (config_.rcps) {
+            check("reverse complement exchanges the strands", run_other_strand(), rounding_bound(*model_));
+        }
         return std::move(checks_);
     }
 
@@ -103,20 +116,32 @@ private:
         checks_.push_back({std::move(name), relative_difference(rows, whole_), bound});
     }
 
-    void check_pieces() {
-        for (index_t const chunk : {1, 7, 64, 256}) {
-            check("pieces of " + std::to_string(chunk) + " = one feed", run(threads_, chunk), 0);
-        }
-        check("decoding token by token = one feed", run(threads_, 1, 1), rounding_bound());
-        check("state saved and restored", run_over_two_sessions(), 0);
+    void check_threads() {
+        Threads one(1);
+        check("1 thread = " + std::to_string(threads_.count()), run(one, record_.length), 0);
     }
 
-    double rounding_bound() const {
-        double const terms = static_cast<double>(config_.d_model + 2 * config_.d_inner + config_.dt_rank);
-        double const fp32 = std::numeric_limits<float>::epsilon() * terms;
-        // With bf16 the four inputs are rounded too, and a last bit of fp32 may tip each of them.
-        double const inputs = model_->dtype() == DType::bf16 ? 4 * 0x1p-8 : 0;
-        return static_cast<double>(config_.n_layer) * (fp32 + inputs);
+    /// Steps shorter than the record and its company, so that where one ends depends on the other.
+    void check_steps() {
+        constexpr index_t kRows = 2 * kChunkUnit;
+        check("packed, in steps of " + std::to_string(kRows) + " rows", run_in_company(kRows), 0);
+    }
+
+    void check_pieces() {
+        std::vector<index_t> chunks = {1, 7, 64, 256};
+        if (on_gpu_) { chunks = {1, 7, kChunkUnit, 2 * kChunkUnit}; }
+        for (index_t const chunk : chunks) {
+            check("pieces of " + std::to_string(chunk) + " = one feed", run(threads_, chunk), bound_of_cut(chunk));
+        }
+        check("decoding token by token = one feed", run(threads_, 1, 1), rounding_bound(*model_));
+        index_t const third = record_.length / 3;
+        index_t const cut = on_gpu_ && third > kChunkUnit ? third / kChunkUnit * kChunkUnit : third;
+        check("state saved and restored", run_over_two_sessions(cut), bound_of_cut(cut));
+    }
+
+    /// A GPU combines tiles of a record, which begin where its pieces do.
+    double bound_of_cut(index_t position) const {
+        return on_gpu_ && position % kChunkUnit != 0 ? rounding_bound(*model_) : 0;
     }
 
     SessionOptions options_for(Rows& rows, index_t token_block) const {
@@ -143,9 +168,8 @@ private:
         return rows.take();
     }
 
-    std::vector<float> run_over_two_sessions() {
+    std::vector<float> run_over_two_sessions(index_t cut) {
         Rows rows(record_.length, model_->hidden_width());
-        index_t const cut = record_.length / 3;
         Session first(model_, threads_, options_for(rows, kDefaultTokenBlock));
         feed(first, rows, 0, cut);
         LaneState const state = first.save(0);
@@ -156,7 +180,7 @@ private:
     }
 
     /// The record stands between a shorter and a longer one, in the same feed.
-    std::vector<float> run_in_company() {
+    std::vector<float> run_in_company(index_t step_rows = 0) {
         Record before = random_record(config_, 150, random_);
         Record const after = random_record(config_, 401, random_);
         for (Record const* next : {static_cast<Record const*>(&record_), &after}) {
@@ -169,6 +193,7 @@ private:
         rows.place(-before.length);
         SessionOptions options = options_for(rows, kDefaultTokenBlock);
         options.lanes = 3;
+        options.step_rows = step_rows;
         Session session(model_, threads_, options);
         session.feed(part_of(before, config_, 0, before.length + record_.length + after.length), pieces);
         return rows.take();
@@ -199,6 +224,7 @@ private:
 
     std::shared_ptr<Model const> model_;
     ModelConfig const& config_;
+    bool on_gpu_;
     Threads threads_;
     Random random_;
     Record record_;
@@ -210,6 +236,15 @@ private:
 
 std::vector<VerifyCheck> verify_model(std::shared_ptr<Model const> const& model, VerifyOptions const& options) {
     return Verifier(model, options).run_all();
+}
+
+VerifyCheck compare_models(std::shared_ptr<Model const> const& model, std::shared_ptr<Model const> const& reference,
+                           VerifyOptions const& options) {
+    auto const name = [](Model const& one) { return one.device().name() + " " + std::string(dtype_name(one.dtype())); };
+    double const difference =
+        relative_difference(Verifier(model, options).whole(), Verifier(reference, options).whole());
+    return {name(*model) + " = " + name(*reference), difference,
+            std::max(rounding_bound(*model), rounding_bound(*reference))};
 }
 
 } // namespace strandwave

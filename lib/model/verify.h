@@ -27,13 +27,19 @@ struct VerifyCheck {
 
 /// Runs a record of random tokens (or frames) through the model in all the ways that must not matter.
 ///
-/// Every model: the same again; among other records; on one thread.
-/// Causal ones: in pieces of 1, 7, 64 and 256; token by token with GEMMs of one row (decoding); with the state saved
-/// and restored midway. Those of two strands: the reverse complement gives both strands exchanged.
+/// Every model: the same again; among other records; on one thread, or on a GPU in steps that cut it while others are
+/// beside it. Causal ones: in pieces; token by token with GEMMs of one row (decoding); with the state saved and
+/// restored midway. Those of two strands: the reverse complement gives both strands exchanged.
 ///
-/// Bounds: where Session promises bits, 0. Decoding and the other strand take other paths through the GEMMs and sums,
-/// and may differ by rounding: a dot product of K terms may lose K units in the last place, so a layer with its four
-/// products d_model + 2 d_inner + dt_rank of them, at unit gain, and the model n_layer times that.
+/// Bounds: where Session promises bits, 0. Decoding, the other strand, and on a GPU pieces that are no multiple of
+/// kChunkUnit take other paths through the GEMMs and sums, and may differ by rounding: a dot product of K terms may
+/// lose K units in the last place, so a layer with its four products d_model + 2 d_inner + dt_rank of them, at unit
+/// gain, and the model n_layer times that.
 std::vector<VerifyCheck> verify_model(std::shared_ptr<Model const> const& model, VerifyOptions const& options = {});
+
+/// The same record through two loads of one checkpoint, on other devices or of another dtype: equal but for rounding.
+/// The bound is that of verify_model; where one of the two is of bf16, four inputs a layer are rounded to it.
+VerifyCheck compare_models(std::shared_ptr<Model const> const& model, std::shared_ptr<Model const> const& reference,
+                           VerifyOptions const& options = {});
 
 } // namespace strandwave

@@ -38,7 +38,6 @@ struct RunBuffers {
 struct BlockScratch {
     BlockScratch(ModelConfig const& config, index_t rows)
         : frames(rows * config.frame_length), tokens(rows), normed(rows * config.d_model), other(rows * config.d_model),
-          hidden(rows * config.strands() * config.d_model),
           mixer(config, rows), conv_state{Buffer<float>((config.d_conv - 1) * config.d_inner),
                                           Buffer<float>((config.d_conv - 1) * config.d_inner)},
           scan_state{Buffer<float>(config.d_state * config.d_inner), Buffer<float>(config.d_state * config.d_inner)} {}
@@ -47,7 +46,6 @@ struct BlockScratch {
     Buffer<std::int32_t> tokens;
     Buffer<float> normed;
     Buffer<float> other;
-    Buffer<float> hidden;
     MambaScratch mixer;
     MambaSegments segments;
     Buffer<float> conv_state[2]; ///< carried from block to block of a section: even blocks read the first and leave
@@ -314,13 +312,7 @@ private:
     }
 
     std::vector<float> pool_strand(StrandRows const& strand, bool mirrored, RunBuffers const& buffers) const {
-        // The published order of a mirrored stream is the reverse of ours.
-        Pooling pooling = options_.pooling;
-        if (mirrored && pooling == Pooling::first) {
-            pooling = Pooling::last;
-        } else if (mirrored && pooling == Pooling::last) {
-            pooling = Pooling::first;
-        }
+        Pooling const pooling = pooling_of_stream(options_.pooling, mirrored);
         std::vector<double> running(static_cast<std::size_t>(config_.d_model));
         std::vector<float> pooled(running.size());
         View<float const, 2> const rows(buffers.residual.data() + strand.begin * config_.d_model, strand.length,
@@ -348,27 +340,18 @@ private:
         threads_.parallel_for(blocks, [&](index_t block) {
             index_t const begin = block * options_.token_block;
             index_t const count = std::min(options_.token_block, strand.length - begin);
-            float const* rows = buffers.residual.data() + (strand.begin + begin) * config_.d_model;
+            auto const rows = [&](index_t first) {
+                return View<float const, 2>(buffers.residual.data() + first * config_.d_model, count, config_.d_model);
+            };
+            auto const own = rows(strand.begin + begin);
             if (other == nullptr) {
-                options_.sink->positions(layer, strand.input + begin,
-                                         View<float const, 2>(rows, count, config_.d_model));
+                options_.sink->positions(layer, strand.input + begin, own);
                 return;
             }
-            scratch_.use([&](BlockScratch& s) {
-                auto const hidden = s.hidden.view(count, 2 * config_.d_model);
-                float const* last =
-                    buffers.residual.data() + (other->begin + other->length - 1 - begin) * config_.d_model;
-                for (index_t t = 0; t < count; ++t) {
-                    place(rows + t * config_.d_model, mirrored, hidden.row(t) + (mirrored ? config_.d_model : 0));
-                    place(last - t * config_.d_model, mirrored, hidden.row(t) + (mirrored ? 0 : config_.d_model));
-                }
-                options_.sink->positions(layer, strand.input + begin, hidden);
-            });
+            auto const opposite = rows(other->begin + other->length - begin - count);
+            auto const hidden = both_strands(own, opposite, mirrored);
+            options_.sink->positions(layer, strand.input + begin, hidden.view(count, 2 * config_.d_model));
         });
-    }
-
-    void place(float const* from, bool flip, float* to) const {
-        flip ? std::reverse_copy(from, from + config_.d_model, to) : std::copy(from, from + config_.d_model, to);
     }
 
     std::shared_ptr<Model const> model_;

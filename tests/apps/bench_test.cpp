@@ -1,3 +1,4 @@
+#include "lib/cuda/gpus.h"
 #include "tests/support/run_program.h"
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
@@ -9,9 +10,9 @@ namespace strandwave {
 namespace {
 
 nlohmann::json bench(std::filesystem::path const& folder, std::filesystem::path const& model) {
-    auto const run =
-        run_program(folder, {"bench", model.string(), "--lengths", "50,64", "--runs", "1", "--threads", "2",
-                             "--decode-steps", "8", "--chunk", "300", "--json", "bench.json", "--force"});
+    auto const run = run_program(folder, {"bench", model.string(), "--lengths", "50,64", "--runs", "1", "--threads",
+                                          "2", "--decode-steps", "8", "--chunk", "300", "--device", "cpu", "--json",
+                                          "bench.json", "--force"});
     EXPECT_EQ(run.exit_code, 0) << run.err;
     EXPECT_NE(run.out.find("prefill"), std::string::npos) << run.out;
     return nlohmann::json::parse(read_text(folder / "bench.json"));
@@ -48,6 +49,50 @@ TEST(BenchCommand, BidirectionalModelsDoNotDecode) {
     for (auto const& op : report.at("ops")) {
         if (op.at("op") == "selective_scan") { EXPECT_EQ(op.at("calls"), 8); } // layers, strands, directions
         if (op.at("op") == "in_proj") { EXPECT_EQ(op.at("calls"), 4); }        // shared by the directions
+    }
+}
+
+TEST(BenchCommand, OpsTakeAsManyRowsAsAskedFor) {
+    TempDir const temp;
+    auto const run = run_program(temp.path(), {"bench", make_dna_model(temp.path()).string(), "--lengths", "8",
+                                               "--runs", "1", "--threads", "1", "--decode-steps", "1", "--rows", "40",
+                                               "--device", "cpu", "--json", "bench.json"});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    auto const report = nlohmann::json::parse(read_text(temp.path() / "bench.json"));
+    for (auto const& op : report.at("ops")) {
+        EXPECT_EQ(op.at("rows"), 40);
+        EXPECT_EQ(op.at("in_floor"), op.at("floor_s") > 0.0);
+    }
+    EXPECT_EQ(report.at("device"), "cpu");
+    EXPECT_FALSE(report.contains("ceilings"));
+}
+
+TEST(BenchCommand, FiguresOfAGpu) {
+    auto const gpus = find_gpus();
+    if (!gpus) { GTEST_SKIP() << "SKIPPED: no GPU: " << gpus.error().message(); }
+    TempDir const temp;
+    for (auto const& model : {make_dna_model(temp.path()), make_caduceus_model(temp.path(), true)}) {
+        auto const run =
+            run_program(temp.path(), {"bench", model.string(), "--lengths", "50,4096", "--runs", "1", "--decode-steps",
+                                      "8", "--rows", "2048", "--device", "cuda:0", "--json", "bench.json", "--force"});
+        ASSERT_EQ(run.exit_code, 0) << run.err;
+        auto const report = nlohmann::json::parse(read_text(temp.path() / "bench.json"));
+        std::set<std::string> ops;
+        for (auto const& op : report.at("ops")) {
+            ops.insert(op.at("op"));
+            for (auto const* key : {"seconds", "calls", "bytes", "floor_s", "share_of_floor"}) {
+                EXPECT_GT(op.at(key), 0.0) << op;
+            }
+        }
+        EXPECT_EQ(ops, (std::set<std::string>{"embedding", "norm", "in_proj", "causal_conv1d", "x_proj", "dt_proj",
+                                              "selective_scan", "out_proj", "final norm", "pooling"}));
+        for (auto const* key : {"copy_bytes_per_s", "gemm_flop_per_s", "exponentials_per_s"}) {
+            EXPECT_GT(report.at("ceilings").at(key), 1e9);
+        }
+        for (auto const& row : report.at("results")) {
+            EXPECT_GT(row.at("tokens_per_s"), 0.0);
+            EXPECT_GT(row.at("device_bytes"), 0);
+        }
     }
 }
 

@@ -70,6 +70,7 @@ TEST_F(CliTest, BashCompletesCommandsOptionsAndWords) {
     EXPECT_EQ(complete({"cl"}), "classify\n");
     EXPECT_EQ(complete({"classify", "--min-p"}), "--min-probability\n");
     EXPECT_EQ(complete({"classify", "--dtype", ""}), "f32 bf16\n");
+    EXPECT_EQ(complete({"verify", "--device", ""}), "auto cpu cuda\n");
     EXPECT_EQ(complete({"embed", "--pool", "n"}), "none\n");
     EXPECT_EQ(complete({"completion", "f"}), "fish\n");
     write_text(folder_.path() / "reads.fa", "");
@@ -88,7 +89,7 @@ TEST_F(CliTest, AnInterruptLeavesNothingHalfWritten) {
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
     // The program waits for the pipe's first bytes, is interrupted, reads a record and then sees the interrupt.
     std::string const script =
-        "\"$0\" classify -q --model \"$1\" - -o out.tsv < pipe & child=$!; exec 3> pipe; sleep 0.5; "
+        "\"$0\" classify -q --device cpu --model \"$1\" - -o out.tsv < pipe & child=$!; exec 3> pipe; sleep 0.5; "
         "kill -INT $child; printf '>a\\nACGT\\n' >&3; exec 3>&-; wait $child; echo $?";
     auto const result =
         run_program(folder_.path(), {"-m", "-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");

@@ -15,7 +15,7 @@ protected:
     ProgramRun embed(Strings const& extra, std::string const& input = "") {
         Strings arguments{"embed", "--model", model_.string()};
         arguments.insert(arguments.end(), extra.begin(), extra.end());
-        return run_program(folder_.path(), arguments, input);
+        return run_program(folder_.path(), on_cpu(arguments), input);
     }
     std::string path(std::string const& name) const { return (folder_.path() / name).string(); }
     std::string file(std::string const& name, std::string const& content) const {

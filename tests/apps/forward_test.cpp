@@ -43,7 +43,7 @@ protected:
 
     ProgramRun forward(std::filesystem::path const& model, std::vector<std::string> more) {
         more.insert(more.begin(), {"forward", "--model", model.string()});
-        return run_program(folder(), std::move(more));
+        return run_program(folder(), on_cpu(std::move(more)));
     }
 
     NpyArray<float> output(std::string const& name) { return read_npy_f32(folder() / name).value(); }

@@ -12,7 +12,7 @@ protected:
     std::filesystem::path const& folder() const { return temp_.path(); }
 
     nlohmann::json info(std::string const& path, std::string const& input = "") {
-        auto const run = run_program(folder(), {"info", path, "--json", "--quiet"}, input);
+        auto const run = run_program(folder(), on_cpu({"info", path, "--json", "--quiet"}), input);
         EXPECT_EQ(run.exit_code, 0) << run.err;
         return nlohmann::json::parse(run.out);
     }

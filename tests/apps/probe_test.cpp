@@ -50,7 +50,7 @@ protected:
 
     ProgramRun probe(std::vector<std::string> more) {
         more.insert(more.begin(), {"probe", "--model", model_.string(), "-o", "new"});
-        auto run = run_program(folder(), std::move(more));
+        auto run = run_program(folder(), on_cpu(std::move(more)));
         labels_ = std::filesystem::exists(folder() / "new") ? config().at("id2label") : nlohmann::json();
         return run;
     }
@@ -59,7 +59,7 @@ protected:
 
     /// The new directory classifies all records, and how many it gets right.
     int correct(std::string const& at, std::string const& gc) {
-        auto const run = run_program(folder(), {"classify", "--model", "new", "all.fa"});
+        auto const run = run_program(folder(), on_cpu({"classify", "--model", "new", "all.fa"}));
         EXPECT_EQ(run.exit_code, 0) << run.err;
         std::istringstream lines(run.out);
         std::string line;

@@ -55,7 +55,7 @@ protected:
         std::filesystem::copy(folder_ / "config.json", model_folder_.path());
         char const* const weights = GetParam().pickle ? "pytorch_model.bin" : "model.safetensors";
         std::filesystem::copy(folder_ / weights, model_folder_.path());
-        model_ = Model::load(model_folder_.path());
+        model_ = Model::load(model_folder_.path(), test::load_options());
         auto const& ids = *reference_.find("input_ids");
         records_.resize(static_cast<std::size_t>(ids.shape[0]));
         length_ = ids.shape[1];

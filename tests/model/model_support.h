@@ -7,12 +7,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace strandwave::test {
+
+/// Where and how the models of these tests run: on the processor in fp32, or on the first GPU if the environment says
+/// STRANDWAVE_TEST_DEVICE=cuda.
+inline LoadOptions load_options() {
+    LoadOptions options;
+    char const* const device = std::getenv("STRANDWAVE_TEST_DEVICE");
+    if (device != nullptr && std::string(device) == "cuda") { options.device.gpu = 0; }
+    return options;
+}
 
 /// Relative Frobenius error |a - b| / |b|; infinity if the sizes differ or something is not a number.
 template <class A, class B>

@@ -77,7 +77,7 @@ protected:
         RandomModel const& shape = GetParam();
         tensors_ = shape.tensors(2026);
         shape.write(folder_.path(), tensors_);
-        model_ = Model::load(folder_.path());
+        model_ = Model::load(folder_.path(), test::load_options());
         Random random(7);
         for (index_t t = 0; t < kLength; ++t) {
             // Tokens of all kinds, but in words too: the scan is to see repeats.

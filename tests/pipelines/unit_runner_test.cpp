@@ -1,33 +1,14 @@
 #include "pipelines/unit_runner.h"
 
+#include "tests/pipelines/run_listeners.h"
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
 #include <gtest/gtest.h>
+#include <stdexcept>
 
 namespace strandwave {
 namespace {
-
-/// Keeps all that a run says.
-class Recorder final : public UnitListener {
-public:
-    void result(UnitResult const& result) override { results.push_back(result); }
-    void failure(UnitFailure const& failure) override { failures.push_back(failure); }
-    void positions(Unit const&, View<float const, 2> rows, bool last) override {
-        if (!open_) { hidden.emplace_back(); }
-        for (index_t r = 0; r < rows.rows; ++r) {
-            hidden.back().insert(hidden.back().end(), rows.row(r), rows.row(r) + rows.cols);
-        }
-        open_ = !last;
-    }
-
-    std::vector<UnitResult> results;
-    std::vector<UnitFailure> failures;
-    std::vector<std::vector<float>> hidden;
-
-private:
-    bool open_ = false;
-};
 
 class UnitRunnerTest : public testing::Test {
 protected:
@@ -156,6 +137,118 @@ TEST_F(UnitRunnerTest, AFailureDropsItsRecordAndNoOther) {
     EXPECT_EQ(recorder.results[2].unit.name, "last");
     EXPECT_EQ(report.failed, 2);
     EXPECT_EQ(recorder.failures.size(), 2U);
+}
+
+TEST_F(UnitRunnerTest, TheListenerHearsEverythingInOrderOnAnyNumberOfThreads) {
+    use(make_dna_model(folder_.path()));
+    auto const path = file("a.fa", fasta("a", bases(6)) + fasta("bad", "ACJ") + fasta("b", bases(4)) +
+                                       fasta("c", bases(13)) + fasta("d", "A"));
+    options_.chunk = 8;
+    std::vector<std::string> const rows{"progress 2 6", "row a", "failed bad",    "progress 4 14", "progress 4 22",
+                                        "row b",        "row c", "progress 5 24", "row d"};
+    for (int const threads : {1, 2, 4}) {
+        Diary diary;
+        RecordSource source({path}, source_);
+        Threads pool(threads);
+        run_units(source, model_, pool, options_, diary);
+        EXPECT_EQ(diary.entries, rows) << threads << " threads";
+    }
+}
+
+TEST_F(UnitRunnerTest, ManySmallFeedsKeepTheirOrder) {
+    use(make_dna_model(folder_.path()));
+    std::string text;
+    std::vector<std::string> expected;
+    for (int i = 0; i < 300; ++i) {
+        auto const name = "r" + std::to_string(i);
+        text += fasta(name, i % 7 == 3 ? "ACJ" : bases(1 + i % 29));
+        expected.push_back((i % 7 == 3 ? "failed " : "row ") + name);
+    }
+    auto const path = file("many.fa", text);
+    options_.chunk = 10;
+    for (int const threads : {1, 2, 3}) {
+        Diary diary;
+        RecordSource source({path}, source_);
+        Threads pool(threads);
+        auto const report = run_units(source, model_, pool, options_, diary);
+        std::erase_if(diary.entries, [](auto const& entry) { return entry.rfind("progress", 0) == 0; });
+        EXPECT_EQ(diary.entries, expected) << threads << " threads";
+        EXPECT_EQ(report.failed, 43);
+        EXPECT_EQ(report.source.records, 300);
+    }
+}
+
+TEST_F(UnitRunnerTest, PositionsAreThoseOfTheirFeedWhileLaterOnesRun) {
+    use(make_dna_model(folder_.path()));
+    std::string text;
+    for (int i = 0; i < 60; ++i) {
+        text += fasta("r" + std::to_string(i), bases(1 + i % 23, static_cast<std::uint32_t>(i)));
+    }
+    auto const path = file("many.fa", text);
+    options_.positions = true;
+    Recorder whole;
+    run({path}, whole, 1);
+    options_.chunk = 5;
+    for (int const threads : {1, 2, 3}) {
+        Recorder recorder;
+        run({path}, recorder, threads);
+        EXPECT_EQ(recorder.hidden, whole.hidden) << threads << " threads";
+    }
+}
+
+TEST_F(UnitRunnerTest, WhatAListenerThrowsEndsTheRun) {
+    use(make_dna_model(folder_.path()));
+    std::string text;
+    for (int i = 0; i < 50; ++i) {
+        text += fasta("r" + std::to_string(i), bases(5));
+    }
+    auto const path = file("many.fa", text);
+    options_.chunk = 5;
+    for (int const threads : {1, 2, 4}) {
+        Diary diary;
+        diary.stop_at = "row r7";
+        RecordSource source({path}, source_);
+        Threads pool(threads);
+        EXPECT_THROW(run_units(source, model_, pool, options_, diary), std::runtime_error);
+        EXPECT_EQ(diary.entries.back(), "row r7");
+    }
+}
+
+TEST_F(UnitRunnerTest, AnErrorOfSetUpEndsTheRun) {
+    use(make_dna_model(folder_.path()));
+    auto const path = file("a.fa", fasta("a", bases(6)));
+    source_.regions = {"nowhere:1-5"};
+    for (int const threads : {1, 2}) {
+        Recorder recorder;
+        EXPECT_THROW(run({path}, recorder, threads), Error);
+        EXPECT_TRUE(recorder.results.empty());
+    }
+}
+
+TEST_F(UnitRunnerTest, AUnitThatTheSessionCannotHoldFailsAlone) {
+    // Two million positions of five times 2^16 channels: 2.6 TB.
+    auto const directory = make_caduceus_model(folder_.path());
+    auto const json = folder_.path() / "wide.json";
+    auto config = nlohmann::json::parse(read_text(directory / "config.json"));
+    config["n_layer"] = 1;
+    config["ssm_cfg"]["expand"] = 1 << 13;
+    config["ssm_cfg"]["d_state"] = 1;
+    initialise_model(write_text(json, config.dump()), 5, folder_.path() / "wide");
+    use(folder_.path() / "wide");
+    auto const path =
+        file("a.fa", fasta("n", "NN") + fasta("long", bases(2'000'000)) + fasta("a", "ACG") + fasta("b", "A"));
+    source_.preprocessor.nucleotide.n = AmbiguousBase::skip;
+    for (std::size_t const models : {1, 2, 3}) {
+        std::vector<std::shared_ptr<Model const>> const replicas(models, model_);
+        Diary diary;
+        RecordSource source({path}, source_);
+        Threads pool(static_cast<int>(models));
+        auto const report = run_units(source, replicas, pool, options_, diary);
+        EXPECT_EQ(diary.entries, (std::vector<std::string>{"progress 2 0", "failed long", "progress 2 0", "row a",
+                                                           "progress 4 4", "row b"}));
+        EXPECT_EQ(report.failed, 1);
+        EXPECT_EQ(report.no_position, 1);
+    }
 }
 
 TEST_F(UnitRunnerTest, RecordsWithoutAPositionGiveNoRow) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
@@ -58,6 +59,14 @@ inline ProgramRun run_program(std::filesystem::path const& scratch, std::vector<
         std::filesystem::remove(file);
     }
     return run;
+}
+
+/// With `--device cpu` unless a device is named: so that a test says the same on a machine with a GPU.
+inline std::vector<std::string> on_cpu(std::vector<std::string> arguments) {
+    if (std::find(arguments.begin(), arguments.end(), "--device") == arguments.end()) {
+        arguments.insert(arguments.end(), {"--device", "cpu"});
+    }
+    return arguments;
 }
 
 } // namespace strandwave

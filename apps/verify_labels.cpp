@@ -1,0 +1,85 @@
+#include "apps/verify_labels.h"
+
+#include "apps/progress.h"
+#include "lib/core/error.h"
+#include "pipelines/classify_files.h"
+
+#include <algorithm>
+#include <tuple>
+#include <vector>
+
+namespace strandwave {
+namespace {
+
+struct Label {
+    index_t record = 0;
+    index_t start = 0;
+    std::ptrdiff_t label = -1; ///< -1: the logits are not finite
+
+    auto place() const { return std::tuple(record, start); }
+};
+
+/// The labels of all rows, in input order.
+class Labels final : public LoggingListener {
+public:
+    explicit Labels(Progress& progress) : LoggingListener(progress) {}
+
+    void result(UnitResult const& result) override {
+        auto const probabilities = class_probabilities(result.vector);
+        auto const best = std::max_element(probabilities.begin(), probabilities.end());
+        bool const finite = *best >= 0;
+        labels_.push_back({result.unit.record, result.unit.start, finite ? best - probabilities.begin() : -1});
+    }
+
+    std::vector<Label> take() { return std::move(labels_); }
+
+private:
+    std::vector<Label> labels_;
+};
+
+/// Rows that only one of the two could run are not compared; whoever failed has said so.
+void count(std::vector<Label> const& ours, std::vector<Label> const& theirs, LabelComparison& comparison) {
+    auto other = theirs.begin();
+    for (Label const& label : ours) {
+        other = std::find_if(other, theirs.end(), [&](Label const& one) { return one.place() >= label.place(); });
+        if (other == theirs.end()) { return; }
+        if (other->place() != label.place()) { continue; }
+        ++comparison.rows;
+        if (other->label != label.label) { ++comparison.changed; }
+    }
+}
+
+} // namespace
+
+void check_labels_comparable(Model const& model, InputFlags const& input) {
+    if (model.config().head != HeadKind::classifier) {
+        throw Error(ErrorCode::unsupported,
+                    "the model has no classifier head, so inputs have no labels to compare; give "
+                    "verify the model directory alone");
+    }
+    if (std::find(input.files.begin(), input.files.end(), "-") != input.files.end()) {
+        throw Error(ErrorCode::invalid_argument, "verify reads its inputs twice; give a file instead of -");
+    }
+}
+
+LabelComparison compare_labels(OpenedModel const& opened, std::shared_ptr<Model const> const& reference,
+                               InputFlags const& input, LogOptions const& log) {
+    UnitRunOptions options;
+    options.chunk = opened.chunk;
+    options.pooling = opened.preprocessor.pooling;
+    options.logits = true;
+    LabelComparison comparison;
+    auto const labels_of = [&](std::shared_ptr<Model const> const& model) {
+        RecordSource source(input.files, source_options(input, opened));
+        Progress progress(log, input.files);
+        Labels labels(progress);
+        comparison.report = run_units(source, model, *opened.threads, options, labels);
+        return labels.take();
+    };
+    auto const theirs = labels_of(reference);
+    auto const ours = labels_of(opened.model);
+    count(ours, theirs, comparison);
+    return comparison;
+}
+
+} // namespace strandwave

@@ -1,0 +1,179 @@
+#include "lib/core/error.h"
+#include "lib/model/cuda_decoder.h"
+#include "lib/model/cuda_track.h"
+#include "lib/model/executor.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+constexpr index_t kFewestRows = 1024;
+constexpr std::size_t kTracks = 3;
+
+/// Cuts feeds into steps of packed rows and runs them on one GPU, three at a time. Where records go on from step to
+/// step, each layer of a step waits for the same layer of the step before: a wavefront, as on the processor.
+class CudaExecutor : public Executor {
+public:
+    CudaExecutor(std::shared_ptr<Model const> model, SessionOptions const& options)
+        : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), options_(options) {
+        use_gpu(parts_.device.gpu);
+        index_t const lane_slots = 2 * options.lanes;
+        index_t const step_slots = limits_.segments + 1;
+        states_ = CudaLaneStates(config_, model_->causal() ? lane_slots : 0,
+                                 lane_slots + static_cast<index_t>(kTracks) * step_slots);
+        decoder_ = std::make_unique<CudaDecoder>(parts_, options_, states_);
+        for (index_t lane = 0; lane < options.lanes; ++lane) {
+            lanes_.push_back({0, static_cast<std::int32_t>(2 * lane)});
+        }
+        for (std::size_t i = 0; i < tracks_.size(); ++i) {
+            tracks_[i] = std::make_unique<CudaTrack>(parts_, options_, states_,
+                                                     lane_slots + static_cast<index_t>(i) * step_slots);
+        }
+        make_room(options.step_rows > 0 ? whole_units(options.step_rows)
+                                        : suitable_step_rows(config_, parts_.dtype, parts_.device),
+                  true);
+    }
+
+    std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) override {
+        use_gpu(parts_.device.gpu);
+        if (decoder_->takes(pieces)) {
+            return decoder_->feed(input, pieces[0], lanes_[static_cast<std::size_t>(pieces[0].lane)]);
+        }
+        decoder_->wait();
+        StepLimits const limits{limits_.rows, limits_.segments};
+        bool const sinks = options_.sink != nullptr && !options_.sink_layers.empty();
+        auto plan = model_->causal()
+                        ? plan_pieces(pieces, limits, lanes_)
+                        : plan_records(pieces, static_cast<int>(config_.strands()), limits, options_.lanes, sinks);
+        try {
+            make_room_for(plan);
+            run(plan, input);
+        } catch (...) {
+            for (auto& track : tracks_) {
+                track->abandon();
+            }
+            throw;
+        }
+        return std::move(plan.results);
+    }
+
+    LaneState save(index_t lane) const override {
+        use_gpu(parts_.device.gpu);
+        decoder_->wait();
+        auto const& now = lanes_.at(static_cast<std::size_t>(lane));
+        LaneState state = make_zero_state(config_);
+        state.length = now.length;
+        if (now.length == 0) { return state; }
+        auto const download = [](auto& to, auto const* from) {
+            copy_to_host(to.data(), from, static_cast<index_t>(to.size() * sizeof to[0]), nullptr);
+        };
+        for (index_t i = 0; i < config_.n_layer; ++i) {
+            auto& layer = state.layers[static_cast<std::size_t>(i)];
+            download(layer.conv, states_.layer(i).conv + now.slot * states_.conv_floats());
+            download(layer.scan, states_.layer(i).scan + now.slot * states_.scan_floats());
+        }
+        download(state.pooled, states_.pools() + now.slot * config_.d_model);
+        return state;
+    }
+
+    void restore(index_t lane, LaneState const& state) override {
+        use_gpu(parts_.device.gpu);
+        decoder_->wait();
+        check_state(state, make_zero_state(config_));
+        auto& now = lanes_.at(static_cast<std::size_t>(lane));
+        now.length = state.length;
+        auto const put = [](auto const& from, auto* to) {
+            copy_to_device(to, from.data(), static_cast<index_t>(from.size() * sizeof from[0]), nullptr);
+        };
+        for (index_t i = 0; i < config_.n_layer; ++i) {
+            auto const& layer = state.layers[static_cast<std::size_t>(i)];
+            put(layer.conv, states_.layer(i).conv + now.slot * states_.conv_floats());
+            put(layer.scan, states_.layer(i).scan + now.slot * states_.scan_floats());
+        }
+        put(state.pooled, states_.pools() + now.slot * config_.d_model);
+        wait_for_gpu(); // feeds run on streams of their own
+    }
+
+private:
+    static index_t whole_units(index_t rows) { return (rows + kChunkUnit - 1) / kChunkUnit * kChunkUnit; }
+
+    void run(CudaFeedPlan& plan, FeedInput const& input) {
+        for (auto const& step : plan.steps) {
+            auto& track = *tracks_[next_];
+            track.collect(plan.results);
+            track.run(step, input, *tracks_[carrier_]);
+            if (step.carries) { carrier_ = next_; }
+            next_ = (next_ + 1) % kTracks;
+        }
+        for (std::size_t i = 0; i < kTracks; ++i) { // in the order of their steps
+            tracks_[(next_ + i) % kTracks]->collect(plan.results);
+        }
+    }
+
+    /// Steps of so many rows; if the GPU has not the memory, of fewer, if that will do.
+    void make_room(index_t rows, bool fewer_will_do) {
+        for (;;) {
+            try {
+                for (auto& track : tracks_) {
+                    track->allocate(rows, limits_.segments + 1);
+                }
+                limits_.rows = rows;
+                return;
+            } catch (Error const& error) {
+                for (auto& track : tracks_) {
+                    track->release();
+                }
+                if (error.code() != ErrorCode::too_large || !fewer_will_do || rows / 2 < kFewestRows) { throw; }
+                rows = whole_units(rows / 2);
+                if (options_.notice) {
+                    options_.notice(parts_.device.name() + ": " + error.message() + "; " + std::to_string(rows) +
+                                    " rows at once instead");
+                }
+            }
+        }
+    }
+
+    /// A whole record may be longer than a step is meant to be.
+    void make_room_for(CudaFeedPlan const& plan) {
+        index_t rows = 0;
+        for (auto const& step : plan.steps) {
+            rows = std::max(rows, step.rows);
+        }
+        if (rows <= tracks_[0]->rows()) { return; }
+        index_t const meant = limits_.rows;
+        try {
+            make_room(rows, false);
+            limits_.rows = meant;
+        } catch (Error const& error) {
+            if (error.code() != ErrorCode::too_large) { throw; }
+            make_room(meant, true);
+            throw Error(ErrorCode::too_large, "a record of " + std::to_string(rows) +
+                                                  " positions does not fit in the GPU's memory: " + error.message() +
+                                                  ". Cut the input into windows (--window)");
+        }
+    }
+
+    std::shared_ptr<Model const> model_;
+    Model::Parts const& parts_;
+    ModelConfig const& config_;
+    SessionOptions options_;
+    StepLimits limits_;
+    CudaLaneStates states_;
+    std::vector<CudaLane> lanes_;
+    std::array<std::unique_ptr<CudaTrack>, kTracks> tracks_;
+    std::unique_ptr<CudaDecoder> decoder_;
+    std::size_t next_ = 0;    ///< the track whose turn it is
+    std::size_t carrier_ = 0; ///< the track that ran the last step which carried state
+};
+
+} // namespace
+
+std::unique_ptr<Executor> make_cuda_executor(std::shared_ptr<Model const> model, SessionOptions const& options) {
+    return std::make_unique<CudaExecutor>(std::move(model), options);
+}
+
+} // namespace strandwave

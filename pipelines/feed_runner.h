@@ -1,0 +1,28 @@
+#pragma once
+
+#include "pipelines/feed_packer.h"
+
+#include <memory>
+
+namespace strandwave {
+
+/// Runs feeds through the sessions of one or more models, a session each.
+class FeedRunner {
+public:
+    FeedRunner(Models models, Threads& threads, UnitRunOptions const& options);
+    ~FeedRunner(); ///< waits for the feeds that run; what waits for its turn is dropped
+
+    /// With one model runs the feed. With several starts it: each session has a thread, which runs its feeds in order.
+    /// The feed has to stay where it is until the runner is gone or `finish` has returned.
+    void start(Feed& feed);
+
+    /// Until the feed has run.
+    /// Both throw what Session::feed threw, but for a unit that is too large on its own (Feed::unfitted).
+    static void finish(Feed& feed);
+
+private:
+    class Stage;
+    std::vector<std::unique_ptr<Stage>> stages_;
+};
+
+} // namespace strandwave
