@@ -16,7 +16,7 @@ struct CausalConv1dCudaArgs {
     index_t d_conv = 0;               ///< W
     RowBlock const* blocks = nullptr; ///< device memory
     index_t block_count = 0;
-    float* state = nullptr;           ///< [slots][W - 1, channels]; may be null if no block has a slot
+    float* state = nullptr; ///< [slots][W - 1, channels]; may be null if no block has a slot
 };
 
 void causal_conv1d_cuda(CausalConv1dCudaArgs const& args, GpuStream stream);

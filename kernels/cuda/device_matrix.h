@@ -21,7 +21,9 @@ struct DeviceMatrix {
 
     bool empty() const noexcept { return rows == 0 || cols == 0; }
     template <class T>
-    T* as() const noexcept { return static_cast<T*>(data); }
+    T* as() const noexcept {
+        return static_cast<T*>(data);
+    }
     DeviceMatrix rows_from(index_t first, index_t count) const noexcept {
         return {at(first * row_stride), dtype, count, cols, row_stride};
     }
@@ -30,9 +32,7 @@ struct DeviceMatrix {
     }
 
 private:
-    void* at(index_t element) const noexcept {
-        return static_cast<char*>(data) + element * dtype_bytes(dtype);
-    }
+    void* at(index_t element) const noexcept { return static_cast<char*>(data) + element * dtype_bytes(dtype); }
 };
 
 } // namespace strandwave

@@ -13,8 +13,8 @@ inline constexpr index_t kBlockRows = 16;
 
 /// A run of packed rows of one record, with the slots of carried state that it comes from and leaves behind.
 struct PackedSegment {
-    index_t begin = 0;  ///< first row
-    index_t length = 0; ///< rows
+    index_t begin = 0;         ///< first row
+    index_t length = 0;        ///< rows
     std::int32_t initial = -1; ///< slot of the state before the first row; negative: zeros
     std::int32_t final = -1;   ///< slot that takes the state after the last row; negative: not wanted
 };
