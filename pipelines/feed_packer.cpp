@@ -48,6 +48,7 @@ void FeedPacker::fill(Feed& feed) {
             return;
         }
         if (piece_.failure) {
+            open_positions_ = 0;
             feed.unread = UnitFailure{std::move(piece_.unit), std::move(*piece_.failure)};
             return;
         }

@@ -16,7 +16,8 @@ public:
     /// The feed has to stay where it is until the runner is gone or `finish` has returned.
     void start(Feed& feed);
 
-    /// Until the feed has run.
+    /// Until the feed has run. With several models not to be called in the pool that the sessions compute in: a
+    /// session's thread that waits for a place there takes up what it finds, this call for example.
     /// Both throw what Session::feed threw, but for a unit that is too large on its own (Feed::unfitted).
     static void finish(Feed& feed);
 

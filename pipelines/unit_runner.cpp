@@ -4,6 +4,7 @@
 #include "pipelines/feed_runner.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace strandwave {
 namespace {
@@ -120,13 +121,17 @@ RunReport run_units(RecordSource& source, Models models, Threads& threads, UnitR
     std::vector<Feed> feeds(kFeedsPerModel * models.size());
     FeedRunner runner(models, threads, options); // behind the feeds: when it is gone, none of them runs
     auto const feed = [&feeds](int place) -> Feed& { return feeds[static_cast<std::size_t>(place)]; };
-    threads.pipeline(
-        static_cast<int>(feeds.size()), [&](int place) { return packer.pack(feed(place)); },
-        [&](int place) { runner.start(feed(place)); },
-        [&](int place) {
-            FeedRunner::finish(feed(place));
-            hand_out.take(feed(place));
-        });
+    // FeedRunner::finish must not be found by the threads that it waits for.
+    std::optional<Threads> apart;
+    if (models.size() > 1) { apart.emplace(threads.count()); }
+    (apart ? *apart : threads)
+        .pipeline(
+            static_cast<int>(feeds.size()), [&](int place) { return packer.pack(feed(place)); },
+            [&](int place) { runner.start(feed(place)); },
+            [&](int place) {
+                FeedRunner::finish(feed(place));
+                hand_out.take(feed(place));
+            });
     return hand_out.finish(source.counts());
 }
 

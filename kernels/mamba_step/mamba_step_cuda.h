@@ -41,8 +41,8 @@ struct MambaStepLayer {
 class MambaStepWeights {
 public:
     /// Whether mamba_step_cuda can run such a model on the current GPU: it needs thread block clusters of 16 or 8
-    /// (compute capability 9.0 and this code compiled for it), d_state <= 16, d_conv <= 4, and up to 128 channels of
-    /// d_inner for each block of the cluster.
+    /// (compute capability 9.0 and this code compiled for it), d_state <= 16, d_conv <= 4, dt_rank <= 224, and up to
+    /// 128 of d_inner and of d_model for each block of the cluster.
     static bool fit(MambaStepShape const& shape);
 
     /// `final_norm` [d_model]; one epsilon for all norms. Reads device memory, and returns when it has been read.
@@ -72,8 +72,11 @@ private:
 /// State: slots as in causal_conv1d_cuda.h and selective_scan_cuda.h. `final` may be `initial`; no other slot is
 /// touched.
 /// How: one cluster of thread blocks, each with its share of d_inner, of in_proj's rows and of out_proj's columns.
-/// Weights stream from the L2 cache into shared memory several layers ahead. Blocks tell each other partial sums
-/// through distributed shared memory, three times a layer: x_proj's, out_proj's, and the new residual.
+/// Weights go from the L2 cache to registers, asked for before they are needed; of a model that is too large to stay in
+/// that cache, a layer ahead from memory to it. Blocks tell each other numbers through distributed shared memory, three
+/// times a layer: partial sums of x_proj, those of out_proj, and the new residual.
+/// The kernel may begin while a kernel before it in the stream still runs, but then touches nothing that is not
+/// constant: parameters must be there before the step is put on the stream.
 struct MambaStepArgs {
     float const* embedding = nullptr; ///< [vocabulary, d_model]
     std::int32_t token = 0;

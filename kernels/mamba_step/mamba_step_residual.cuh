@@ -72,8 +72,9 @@ public:
         float const normed = value_ * scale * weight_;
         if (p.normed != nullptr) { p.normed[row_] = normed; }
         if (p.pool_state == nullptr) { return; }
-        double const pooled =
-            p.first ? static_cast<double>(normed) : pool(p.pooling, static_cast<double>(normed), p.pool_state[row_]);
+        // Past the L1 cache, as load_float.
+        double const pooled = p.first ? static_cast<double>(normed)
+                                      : pool(p.pooling, static_cast<double>(normed), __ldcg(p.pool_state + row_));
         p.pool_state[row_] = pooled;
         if (p.pooled != nullptr) { p.pooled[row_] = pooled; }
     }

@@ -52,7 +52,8 @@ private:
     static constexpr bool kFast = sizeof(T) == 2;
     static constexpr int kLaneElements = 16 / sizeof(T);
     static constexpr int kInBuffers = kPairs <= 4 ? kPairs : kPairs / 2;
-    static constexpr bool kLoadsEarly = kPairs <= 4; ///< else registers are short
+    static constexpr bool kLoadsEarly = kPairs <= 4;                     ///< else registers are short
+    static constexpr int kOutBuffers = kPairs <= 2 ? 2 : kMaxOutBuffers; ///< a wide model has many parts to load
 
     __device__ __forceinline__ int half() const { return block.lane / kStates; } ///< which channel of a pair
     __device__ __forceinline__ int state() const { return block.lane % kStates; }
@@ -232,8 +233,10 @@ private:
         for (int j = 0; j < kPairs; ++j) {
             back[j] = load_unit(back_at(0, j));
         }
-        load_units(weights + l.out_at, out[0]);
-        load_units(weights + l.out_at + 2 * kUnitBytes, out[1]); // if there is none, it is what lies behind
+#pragma unroll
+        for (int b = 0; b < kOutBuffers; ++b) { // where there are fewer parts, what lies behind them
+            load_units(weights + l.out_at + b * 2 * kUnitBytes, out[b]);
+        }
     }
 
     /// x_proj's sums over the block's channels, to all blocks.
@@ -307,15 +310,16 @@ private:
         int chunk = 0;
         float sums[2] = {};
         int const parts = l.tasks * l.out_chunks;
-        for (int part = 0; part < parts; part += 2) {
+        for (int part = 0; part < parts; part += kOutBuffers) {
 #pragma unroll
-            for (int b = 0; b < 2; ++b) {
+            for (int b = 0; b < kOutBuffers; ++b) {
                 if (part + b >= parts) { break; }
                 float input[kLaneElements];
                 load_input<16>(block.floats(p.shared.y) + chunk * 4 * kLaneElements + 4 * (block.lane % 4), input);
                 sums[0] = add_products(out[b][0], input, sums[0]);
                 sums[1] = add_products(out[b][1], input, sums[1]);
-                if (part + b + 2 < parts) { load_units(out_weights + (part + b + 2) * 2 * kUnitBytes, out[b]); }
+                int const next = part + b + kOutBuffers;
+                if (next < parts) { load_units(out_weights + next * 2 * kUnitBytes, out[b]); }
                 if (++chunk < l.out_chunks) { continue; }
                 send_rows(task, sums);
                 sums[0] = sums[1] = 0.0F;
@@ -352,7 +356,7 @@ private:
     uint4 taps[kPairs];
     uint4 front[kPairs];
     uint4 back[kPairs];
-    uint4 out[2][2];
+    uint4 out[kOutBuffers][2];
     float history[kPairs][kTaps - 1];
     float h[kPairs];
     float x[kPairs];

@@ -73,17 +73,21 @@ protected:
         LaneState state; ///< before the last piece
     };
 
-    /// The record in pieces of these lengths. `ordinary`: single positions too go the way of longer pieces, because
-    /// the sink wants to see a layer on that way.
+    /// What a session asks for that is to decode.
+    static SessionOptions decoding() {
+        SessionOptions options;
+        options.token_block = 1;
+        return options;
+    }
+
+    /// The record in pieces of these lengths. `ordinary`: single positions too go the way of longer pieces.
     Run run(std::vector<index_t> const& cuts, bool ordinary = false, Pooling pooling = Pooling::mean) {
         RecordOutputs out;
-        std::vector<index_t> layers = {kFinalNorm};
-        if (ordinary) { layers.push_back(0); }
-        test::StreamCollector collector(out, layers, kLength, model_->hidden_width());
-        SessionOptions options;
+        test::StreamCollector collector(out, {kFinalNorm}, kLength, model_->hidden_width());
+        SessionOptions options = ordinary ? SessionOptions() : decoding();
         options.pooling = pooling;
         options.sink = &collector;
-        options.sink_layers = layers;
+        options.sink_layers = {kFinalNorm};
         Session session(model_, threads_, options);
         Run result;
         index_t begin = 0;
@@ -144,6 +148,13 @@ TEST_P(DecodeCuda, TokenByTokenIsCloseToTheOrdinaryWay) {
     expect_close(run(single), run(single, true));
 }
 
+TEST_P(DecodeCuda, TokenByTokenIsCloseToTheProcessor) {
+    auto const ours = run(std::vector<index_t>(kLength, 1));
+    auto const theirs = test::run_record(Model::load(folder_.path()), threads_, record_, 0); // in fp32
+    EXPECT_LE(relative_error(ours.rows, theirs.streams.at(kFinalNorm)), bound());
+    EXPECT_LE(relative_error(ours.pooled, theirs.pooled), bound());
+}
+
 TEST_P(DecodeCuda, GoesOnFromLongerPiecesAndIntoThem) {
     auto const ours = run(mixed_cuts());
     expect_close(ours, run(mixed_cuts(), true));
@@ -170,7 +181,7 @@ TEST_P(DecodeCuda, PoolsWhatTheSinkSees) {
         pool_finish(pooling, {state.data(), rows.cols}, kLength, {pooled.data(), rows.cols});
         EXPECT_EQ(ours.pooled, pooled);
 
-        SessionOptions options;
+        SessionOptions options = decoding();
         options.pooling = pooling;
         Session session(model_, threads_, options);
         Piece const whole{1, 0, true, true};
@@ -184,7 +195,7 @@ TEST_P(DecodeCuda, PoolsWhatTheSinkSees) {
 /// Records of other lanes, whole ones, and short ones of the same lane come between the positions of a record.
 TEST_P(DecodeCuda, CompanyDoesNotChangeBits) {
     auto const alone = run(std::vector<index_t>(kLength, 1));
-    SessionOptions options;
+    SessionOptions options = decoding();
     options.lanes = 2;
     Session session(model_, threads_, options);
     std::vector<float> pooled[2];
@@ -205,17 +216,16 @@ TEST_P(DecodeCuda, CompanyDoesNotChangeBits) {
 
 TEST_P(DecodeCuda, ASavedStateGoesOnInAnotherSession) {
     auto const whole = run(std::vector<index_t>(kLength, 1));
-    SessionOptions options;
     LaneState state;
     {
-        Session first(model_, threads_, options);
+        Session first(model_, threads_, decoding());
         for (index_t t = 0; t < kLength / 2; ++t) {
             Piece const piece{1, 0, t == 0, false};
             EXPECT_TRUE(first.feed(part(t, 1), std::span(&piece, 1)).empty());
         }
         state = first.save(0);
     }
-    Session second(model_, threads_, options);
+    Session second(model_, threads_, decoding());
     second.restore(0, state);
     for (index_t t = kLength / 2; t < kLength; ++t) {
         Piece const piece{1, 0, false, t + 1 == kLength};
