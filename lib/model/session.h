@@ -75,7 +75,8 @@ struct SessionOptions {
 ///
 /// Chunks: feeding a record in pieces of any length gives the bits of one feed, for one build, machine and token_block:
 /// the scan walks time in order, and every GEMM has token_block rows, padded, whatever the pieces. On a GPU the same
-/// holds for pieces of a multiple of kChunkUnit positions; other cuts differ by fp32 rounding in the scan.
+/// holds for pieces of a multiple of kChunkUnit positions; other cuts differ by fp32 rounding in the scan. There, with
+/// token_block 1, a feed of a single position takes another way (a decoder's), whose bits are its own.
 /// Company: a record's bits do not depend on the other records, lanes or threads.
 /// Bidirectional models need whole records: every piece must be first and last (Error unsupported), and one feed must
 /// fit in memory (Error too_large, naming the size; the remedy is to cut the record into windows).
