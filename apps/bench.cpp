@@ -104,11 +104,6 @@ void write_json(BenchOptions const& options, nlohmann::json const& report) {
     write_file_whole(options.json, std::span(&bytes, 1));
 }
 
-Gpu find_gpu(Device device) {
-    auto const gpus = find_gpus().value();
-    return *std::find_if(gpus.begin(), gpus.end(), [&](Gpu const& gpu) { return gpu.index == device.gpu; });
-}
-
 /// Bytes that a GPU has free before anything is done with it; 0 of the processor.
 index_t free_bytes_of(Device device) {
     if constexpr (kWithCuda) {
@@ -127,7 +122,7 @@ void prepare_gpu(Subject& subject, BenchOptions const& options) {
         use_gpu(model.device().gpu);
         subject.rows = suitable_step_rows(model.config(), model.dtype(), model.device());
         if (options.compute.chunk == 0) { subject.chunk = std::max(subject.chunk, kStepsPerFeed * subject.rows); }
-        subject.ceilings = measure_ceilings(find_gpu(model.device()), model.dtype(), options.runs);
+        subject.ceilings = measure_ceilings(find_gpu(model.device().gpu), model.dtype(), options.runs);
         std::printf("# ceilings: %s\n", describe(subject.ceilings).c_str());
         std::printf("# steps of %lld rows, feeds of %lld positions\n\n", static_cast<long long>(subject.rows),
                     static_cast<long long>(subject.chunk));
@@ -135,7 +130,7 @@ void prepare_gpu(Subject& subject, BenchOptions const& options) {
 }
 
 void describe_gpu(Subject const& subject, nlohmann::json& report) {
-    Gpu const gpu = find_gpu(subject.opened.model->device());
+    Gpu const gpu = find_gpu(subject.opened.model->device().gpu);
     report["gpu"] = {{"name", gpu.name}, {"multiprocessors", gpu.multiprocessors}, {"clock_hz", gpu.clock_hz}};
     report["ceilings"] = {{"copy_bytes_per_s", subject.ceilings.bytes_per_s},
                           {"gemm_flop_per_s", subject.ceilings.flop_per_s},

@@ -138,9 +138,10 @@ void log_error(std::string const& line) { std::cerr << "strandwave: error: " << 
 
 void add_compute_options(CLI::App& command, ComputeOptions& options, bool many) {
     command
-        .add_option("--dtype", options.dtype,
-                    "Of the matrix products; norms, scan and state are always fp32 (default: bf16 on a GPU, f32 on the "
-                    "cpu)")
+        .add_option(
+            "--dtype", options.dtype,
+            "Of the matrix products, and on a GPU of what lies between ops; sums, scan state and residual stream are "
+            "always fp32 (default: bf16 on a GPU, f32 on the cpu)")
         ->check(CLI::IsMember({"f32", "bf16"}))
         ->group("Computing");
     command
@@ -154,10 +155,12 @@ void add_compute_options(CLI::App& command, ComputeOptions& options, bool many) 
         ->check(CLI::Range(1, 4096).description(""))
         ->group("Computing");
     command
-        .add_option("--chunk", options.chunk,
-                    "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) +
-                        " on the cpu, " + std::to_string(kDefaultGpuChunk) +
-                        " on a GPU, fewer of long frames); bounds memory, never changes the result")
+        .add_option(
+            "--chunk", options.chunk,
+            "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) + " on the cpu, " +
+                std::to_string(kDefaultGpuChunk) +
+                " on a GPU, fewer of long frames); bounds memory, never changes the result (below 256 on a GPU, by "
+                "rounding)")
         ->type_name("N")
         ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""))
         ->group("Computing");

@@ -21,10 +21,7 @@ namespace {
 /// "NVIDIA H200, 138.9 GiB free"; of a GPU that find_gpus has found.
 std::string gpu_text(int gpu) {
     std::ostringstream text;
-    auto const gpus = find_gpus().value();
-    for (Gpu const& found : gpus) {
-        if (found.index == gpu) { text << found.name; }
-    }
+    text << find_gpu(gpu).name;
 #if STRANDWAVE_HAS_CUDA
     use_gpu(gpu);
     double const gib = static_cast<double>(free_device_bytes()) / (1 << 30);

@@ -100,7 +100,8 @@ void copy_to_host(void* to, void const* from, index_t bytes, GpuStream stream);
 void copy_on_device(void* to, void const* from, index_t bytes, GpuStream stream);
 void fill_bytes(void* to, int value, index_t bytes, GpuStream stream);
 
-/// `count` numbers of the host in new device memory, on the default stream; returns when they are there.
+/// `count` numbers of the host in new device memory, on the default stream; other streams may read them behind
+/// wait_for_gpu().
 template <class T>
 DeviceArray<T> upload(T const* values, index_t count) {
     DeviceArray<T> array(count);

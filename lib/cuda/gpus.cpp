@@ -4,6 +4,8 @@
 #include <cuda_runtime_api.h>
 #endif
 
+#include <algorithm>
+
 namespace strandwave {
 
 #if STRANDWAVE_HAS_CUDA
@@ -36,5 +38,12 @@ Result<std::vector<Gpu>> find_gpus() {
 Result<std::vector<Gpu>> find_gpus() { return Error(ErrorCode::device, "built without CUDA"); }
 
 #endif
+
+Gpu find_gpu(int index) {
+    auto const gpus = find_gpus().value();
+    auto const found = std::find_if(gpus.begin(), gpus.end(), [&](Gpu const& gpu) { return gpu.index == index; });
+    if (found == gpus.end()) { throw Error(ErrorCode::device, "no GPU " + std::to_string(index)); }
+    return *found;
+}
 
 } // namespace strandwave

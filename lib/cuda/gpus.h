@@ -22,4 +22,7 @@ struct Gpu {
 /// "the driver is too old for CUDA 13.0", ...
 Result<std::vector<Gpu>> find_gpus();
 
+/// The one of them with that index. Throws device.
+Gpu find_gpu(int index);
+
 } // namespace strandwave

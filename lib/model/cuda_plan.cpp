@@ -202,10 +202,7 @@ index_t suitable_step_rows(ModelConfig const& config, DType dtype, index_t free_
 
 index_t suitable_step_rows(ModelConfig const& config, DType dtype, Device device) {
     use_gpu(device.gpu);
-    auto const gpus = find_gpus().value();
-    auto const found = std::find_if(gpus.begin(), gpus.end(), [&](Gpu const& gpu) { return gpu.index == device.gpu; });
-    int const multiprocessors = found == gpus.end() ? 1 : found->multiprocessors;
-    return suitable_step_rows(config, dtype, free_device_bytes(), multiprocessors);
+    return suitable_step_rows(config, dtype, free_device_bytes(), find_gpu(device.gpu).multiprocessors);
 }
 
 } // namespace strandwave

@@ -1,6 +1,7 @@
 #include "kernels/mamba_step/mamba_step_cuda.h"
 
 #include "lib/core/random.h"
+#include "tests/model/model_support.h"
 #include "tests/support/gpu.h"
 
 #include <cmath>
@@ -14,6 +15,7 @@
 namespace strandwave {
 namespace {
 
+using test::relative_error;
 using testing::GpuMatrix;
 using testing::GuardedMatrix;
 
@@ -260,20 +262,6 @@ private:
 public:
     GpuMatrix normed, conv, scan;
 };
-
-template <class A, class B>
-double relative_error(std::vector<A> const& a, std::vector<B> const& b) {
-    double difference = 0;
-    double norm = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        double const d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-        difference += d * d;
-        norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-    }
-    if (difference == 0) { return 0; }
-    double const error = std::sqrt(difference / norm);
-    return a.size() == b.size() && std::isfinite(error) ? error : HUGE_VAL;
-}
 
 class MambaStepCuda : public testing::GpuTest, public ::testing::WithParamInterface<std::tuple<Shape, DType>> {
 protected:

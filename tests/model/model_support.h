@@ -34,6 +34,7 @@ double relative_error(std::vector<A> const& a, std::vector<B> const& b) {
         difference += d * d;
         norm += static_cast<double>(b[i]) * static_cast<double>(b[i]);
     }
+    if (a.size() == b.size() && difference == 0) { return 0; } // of nothing, or of zeros, too
     double const error = std::sqrt(difference / norm);
     return a.size() == b.size() && std::isfinite(error) ? error : HUGE_VAL;
 }
