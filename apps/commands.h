@@ -27,6 +27,8 @@ void add_embed_command(CLI::App& program, CommandResult& result);
 void add_forward_command(CLI::App& program, CommandResult& result);
 void add_init_command(CLI::App& program, CommandResult& result);
 void add_probe_command(CLI::App& program, CommandResult& result);
+void add_train_command(CLI::App& program, CommandResult& result);
+void add_evaluate_command(CLI::App& program, CommandResult& result);
 void add_info_command(CLI::App& program, CommandResult& result);
 void add_verify_command(CLI::App& program, CommandResult& result);
 void add_bench_command(CLI::App& program, CommandResult& result);

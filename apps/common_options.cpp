@@ -299,23 +299,29 @@ OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute,
     return opened;
 }
 
-RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened) {
+RecordSourceOptions source_options(InputFlags const& flags, PreprocessorConfig const& preprocessor,
+                                   ModelConfig const& model) {
     RecordSourceOptions options;
-    options.preprocessor = opened.preprocessor;
+    options.preprocessor = preprocessor;
     options.input.sequence.keep_secondary = flags.keep_secondary;
     options.input.sequence.reference = flags.reference;
     if (!flags.raw.empty()) { options.input.raw_audio = RawAudioFormat::parse(flags.raw).value(); }
-    options.frame_length = opened.model->config().frame_length;
-    options.whole_units = opened.model->config().bidirectional;
+    options.frame_length = model.frame_length;
+    options.whole_units = model.bidirectional;
     if (!flags.window.empty()) { options.window = Extent::parse(flags.window); }
     if (!flags.stride.empty()) { options.stride = Extent::parse(flags.stride); }
     options.min_length = flags.min_length;
     options.limit = flags.limit;
+    options.bed = flags.bed;
+    options.regions = flags.regions;
+    return options;
+}
+
+RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened) {
+    auto options = source_options(flags, opened.preprocessor, opened.model->config());
     auto const bytes = flags.max_memory.empty() ? available_memory_bytes() / 2 : parse_bytes(flags.max_memory);
     options.max_unit_symbols =
         std::max<index_t>(1, static_cast<index_t>(static_cast<double>(bytes) / bytes_per_symbol(opened)));
-    options.bed = flags.bed;
-    options.regions = flags.regions;
     return options;
 }
 

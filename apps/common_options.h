@@ -102,5 +102,8 @@ OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute,
 /// What a RecordSource of these flags and this model needs. Throws invalid_argument for flags that contradict one
 /// another or the model.
 RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened);
+/// The same but for max_unit_symbols, which stays 0.
+RecordSourceOptions source_options(InputFlags const& flags, PreprocessorConfig const& preprocessor,
+                                   ModelConfig const& model);
 
 } // namespace strandwave

@@ -7,6 +7,7 @@ struct Interrupted {};
 
 /// From now on the first SIGINT is only noted; a second one ends the program at once.
 void note_interrupts();
+bool interrupted() noexcept;
 void throw_if_interrupted();
 
 } // namespace strandwave

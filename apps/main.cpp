@@ -26,6 +26,8 @@ void add_commands(CLI::App& program, CommandResult& result) {
     add_forward_command(program, result);
     add_init_command(program, result);
     add_probe_command(program, result);
+    add_train_command(program, result);
+    add_evaluate_command(program, result);
     add_info_command(program, result);
     add_verify_command(program, result);
     add_bench_command(program, result);
@@ -37,6 +39,9 @@ int run(int argc, char** argv) {
     CLI::App program("Reads DNA and sound of any length with state space models", "strandwave");
     CommandResult result;
     add_commands(program, result);
+    // Read by `train`, where the option falls through to.
+    program.set_config("--config", "", "Read options from the sections [COMMAND] of this TOML file")->group("");
+    program.allow_config_extras(CLI::config_extras_mode::error);
     try {
         program.parse(argc, argv);
         return as_int(result.exit_code);

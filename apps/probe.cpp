@@ -1,18 +1,17 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/label_flags.h"
 #include "apps/model_directory.h"
-#include "apps/probe_labels.h"
 #include "apps/progress.h"
-#include "lib/checkpoint/safetensors.h"
+#include "apps/starting_model.h"
 #include "lib/core/error.h"
 #include "lib/model/linear_probe.h"
+#include "pipelines/record_labels.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 
 namespace strandwave {
@@ -98,53 +97,13 @@ void print_table(LinearProbe const& probe, std::vector<std::string> const& class
     std::printf("\n");
 }
 
-char const* classifier_class(Architecture architecture) {
-    switch (architecture) {
-    case Architecture::mamba: return "MambaForSequenceClassification";
-    case Architecture::falcon_mamba: return "FalconMambaForSequenceClassification";
-    case Architecture::caduceus: return "CaduceusForSequenceClassification";
-    }
-    return "";
-}
-
-void write_config(std::filesystem::path const& from, std::filesystem::path const& to, Architecture architecture,
-                  std::vector<std::string> const& classes) {
-    std::ifstream in(from / "config.json");
-    auto config = nlohmann::ordered_json::parse(in);
-    config["architectures"] = {classifier_class(architecture)};
-    config["id2label"] = nlohmann::ordered_json::object();
-    config["label2id"] = nlohmann::ordered_json::object();
-    for (std::size_t i = 0; i < classes.size(); ++i) {
-        config["id2label"][std::to_string(i)] = classes[i];
-        config["label2id"][classes[i]] = i;
-    }
-    config.erase("num_labels");
-    std::ofstream out(to / "config.json");
-    out << config.dump(2) << '\n';
-    if (!out.flush()) { throw Error(ErrorCode::io, (to / "config.json").string() + ": cannot be written"); }
-}
-
-/// All tensors of the backbone as they are, and the new head in place of any old one.
-void write_weights(std::filesystem::path const& from, std::filesystem::path const& to, LinearProbe const& probe) {
-    TensorStore const store = open_checkpoint(from);
-    std::vector<TensorToWrite> tensors;
-    for (auto const& [name, tensor] : store.tensors()) {
-        if (name.rfind("lm_head.", 0) == 0 || name.rfind("score.", 0) == 0) { continue; }
-        tensors.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
-    }
-    auto const classes = static_cast<index_t>(probe.bias.size());
-    auto const width = static_cast<index_t>(probe.weight.size()) / classes;
-    tensors.push_back({"score.weight", DType::f32, {classes, width}, std::as_bytes(std::span(probe.weight))});
-    tensors.push_back({"score.bias", DType::f32, {classes}, std::as_bytes(std::span(probe.bias))});
-    write_safetensors(to / "model.safetensors", tensors);
-}
-
 ExitCode run(ProbeFlags const& flags) {
     NewModelDirectory directory(flags.output.path, flags.output.force);
     OpenedModel const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
-    LabelSource const labels(flags.labels, flags.input);
+    RecordSourceOptions const reading = source_options(flags.input, opened);
+    LabelSource const labels(flags.labels, flags.input.files, reading.input);
 
-    RecordSource source(flags.input.files, source_options(flags.input, opened));
+    RecordSource source(flags.input.files, reading);
     UnitRunOptions how;
     how.chunk = opened.chunk;
     how.pooling = opened.preprocessor.pooling;
@@ -172,8 +131,8 @@ ExitCode run(ProbeFlags const& flags) {
     auto const probe =
         fit_linear_probe(embeddings.features(), embeddings.labels(classes), static_cast<index_t>(classes.size()), fit);
 
-    write_config(flags.model.directory, directory.staging(), opened.model->config().architecture, classes);
-    write_weights(flags.model.directory, directory.staging(), probe);
+    write_classifier_config(flags.model.directory, directory.staging(), classes);
+    write_classifier_weights(flags.model.directory, directory.staging(), probe.weight, probe.bias);
     write_preprocessor_config(directory.staging(), opened.preprocessor);
     directory.commit();
     print_table(probe, classes);
@@ -188,17 +147,7 @@ void add_probe_command(CLI::App& program, CommandResult& result) {
     CLI::App* command =
         program.add_subcommand("probe", "Fit a linear classification head on a model's frozen, pooled embeddings");
     add_model_options(*command, flags->model);
-    command
-        ->add_option("--labels", flags->labels.table,
-                     "Lines of record name, tab, class; a recording's name is its file")
-        ->type_name("FILE.tsv");
-    command
-        ->add_option("--labels-from", flags->labels.from,
-                     "Take classes from: file (its name up to the first _ or .), folder (its name), header (a "
-                     "key=value word of the record's header)")
-        ->check(CLI::IsMember({"file", "folder", "header"}));
-    command->add_option("--header-key", flags->labels.header_key, "The key of --labels-from header")
-        ->capture_default_str();
+    add_label_flags(*command, flags->labels);
     command->add_option("--validation", flags->fit.validation, "Share of every class that is held out (0 to 1)")
         ->check(CLI::Range(0.001, 0.999))
         ->capture_default_str();

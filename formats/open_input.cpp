@@ -5,6 +5,7 @@
 #include "formats/fasta_reader.h"
 #include "formats/fastq_reader.h"
 #include "formats/raw_audio_reader.h"
+#include "formats/sequence_table_reader.h"
 #include "formats/sound_reader.h"
 
 #include <algorithm>
@@ -57,21 +58,27 @@ std::string_view sound_format(Magic const& magic) {
     return {};
 }
 
-/// What a file name promises, for when the content does not say. ".gz" and ".bgz" behind it do not count.
-std::string_view format_by_extension(std::filesystem::path path) {
-    auto const lower_extension = [&path] {
-        auto text = path.extension().string();
-        std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-        return text;
-    };
-    if (lower_extension() == ".gz" || lower_extension() == ".bgz") { path = path.stem(); }
-    static constexpr std::array<std::array<std::string_view, 2>, 22> kExtensions = {
+std::string lower_extension(std::filesystem::path const& path) {
+    auto text = path.extension().string();
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+    return text;
+}
+
+/// The name without folders and without ".gz" or ".bgz" behind it.
+std::filesystem::path unpacked_name(std::filesystem::path const& path) {
+    auto const extension = lower_extension(path);
+    return extension == ".gz" || extension == ".bgz" ? path.stem() : path.filename();
+}
+
+/// What a file name promises, for when the content does not say.
+std::string_view format_by_extension(std::filesystem::path const& path) {
+    static constexpr std::array<std::array<std::string_view, 2>, 24> kExtensions = {
         {{".fa", "fasta"},  {".fasta", "fasta"}, {".fna", "fasta"}, {".ffn", "fasta"}, {".fas", "fasta"},
          {".fq", "fastq"},  {".fastq", "fastq"}, {".sam", "sam"},   {".bam", "bam"},   {".cram", "cram"},
          {".wav", "wav"},   {".rf64", "wav"},    {".w64", "w64"},   {".flac", "flac"}, {".ogg", "ogg"},
          {".oga", "ogg"},   {".opus", "ogg"},    {".mp3", "mp3"},   {".aiff", "aiff"}, {".aif", "aiff"},
-         {".aifc", "aiff"}, {".au", "au"}}};
-    auto const extension = lower_extension();
+         {".aifc", "aiff"}, {".au", "au"},       {".csv", "csv"},   {".tsv", "tsv"}}};
+    auto const extension = lower_extension(unpacked_name(path));
     auto const found = std::find_if(kExtensions.begin(), kExtensions.end(),
                                     [&extension](auto const& entry) { return entry[0] == extension; });
     return found == kExtensions.end() ? std::string_view() : (*found)[1];
@@ -135,6 +142,12 @@ Input open_text(FileBytes file, std::filesystem::path const& path, std::string_v
     if (!text.at_end() && text.peek() == '@') { format = "fastq"; }
     if (format == "fasta") { return {.format = format, .sequence = make_fasta_reader(std::move(text)), .audio = {}}; }
     if (format == "fastq") { return {.format = format, .sequence = make_fastq_reader(std::move(text)), .audio = {}}; }
+    if (format == "csv" || format == "tsv") {
+        auto const stem = unpacked_name(path).stem().string();
+        return {.format = format,
+                .sequence = make_sequence_table_reader(std::move(text), stem, format == "csv" ? ',' : '\t'),
+                .audio = {}};
+    }
     if (is_sound(promised)) { return open_sound({}, path, promised); } // for its reader's words on what is wrong
     auto const expected = promised.empty() ? std::string("no kind of DNA or sound file that is known here")
                                            : "not " + std::string(promised) + " as its name says";

@@ -19,7 +19,8 @@ struct InputOptions {
 
 /// An opened input: exactly one of the two readers is set.
 struct Input {
-    std::string_view format; ///< "fasta", "fastq", "sam", "bam", "cram", "wav", "flac", "ogg", "mp3", "aiff", "raw"
+    std::string_view format; ///< "fasta", "fastq", "sam", "bam", "cram", "csv", "tsv", "wav", "flac", "ogg",
+                             ///< "mp3", "aiff", "raw"
     std::unique_ptr<SequenceReader> sequence;
     std::unique_ptr<AudioReader> audio;
 };

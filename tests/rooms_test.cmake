@@ -13,7 +13,10 @@ set(table
         "^kernels/" "^(lib/core|lib/cuda|kernels)/"
         "^(hwy/|oneapi/dnnl/|dnnl|omp\\.h|cuda_runtime[a-z_]*\\.h$|cuda_bf16\\.h$|cublasLt\\.h$|cooperative_groups|cuda/)"
     "lib/checkpoint, model, mixers, encode"
-        "^lib/(checkpoint|model|mixers|encode)/" "^(lib/|kernels/)" "^(nlohmann/|soxr\\.h|lbfgs\\.h|zip\\.h)"
+        "^lib/(checkpoint|model|mixers|encode)/" "^(lib/(core|cuda|checkpoint|model|mixers|encode)/|kernels/)"
+        "^(nlohmann/|soxr\\.h|lbfgs\\.h|zip\\.h)"
+    "lib/train"
+        "^lib/train/" "^(lib/|kernels/)" "^(nlohmann/|cuda_runtime[a-z_]*\\.h$)"
     "formats"
         "^formats/" "^(lib/core|formats)/" "^(htslib/|sndfile\\.h|hdf5\\.h)"
     "pipelines"
@@ -39,11 +42,11 @@ function(check_include file header quoted own third_party)
         if(NOT header MATCHES "${own}")
             problem("${where}: another room, which this one may not enter")
         elseif(NOT file MATCHES "^kernels/" AND header MATCHES "^kernels/" AND NOT header MATCHES "${shared_kernel_headers}")
-            # From outside, an op is its public header (kernels/<op>/<op>.h) and that of its CUDA code.
+            # From outside, an op is its public header (kernels/<op>/<op>.h), that of its gradient and those of CUDA code.
             string(REGEX REPLACE "^kernels/(.*)/([^/]+)\\.h$" "\\1;\\2" parts "${header}")
             list(GET parts 0 op)
             list(GET parts -1 name)
-            if(NOT name MATCHES "^${op}(_cuda)?$")
+            if(NOT name MATCHES "^(segment_)?${op}(_backward)?(_cuda)?$")
                 problem("${where}: not the public header of an op")
             endif()
         endif()

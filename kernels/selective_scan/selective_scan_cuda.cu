@@ -243,12 +243,12 @@ public:
                 Row rows[kUnrolled];
 #pragma unroll
                 for (int i = 0; i < kUnrolled; ++i) {
-                    rows[i] = read_row(here, k0 + i, k0 + i < count);
+                    rows[i] = read_row(first, here, k0 + i, k0 + i < count);
                 }
 #pragma unroll
                 for (int i = 0; i < kUnrolled; ++i) {
                     step(rows[i], k0 + i, A, h);
-                    finish_row(rows[i], first + k0 + i, k0 + i < count, here, k0 + i);
+                    finish_row(rows[i], here, k0 + i);
                 }
             }
             __syncwarp();
@@ -290,6 +290,7 @@ private:
         float dt;
         float dt_u;
         float y;
+        float before; ///< what y is added to; read early, since nothing hides a load at the end of a row
     };
 
     __device__ __forceinline__ void start(int first, Stage<T>& stage, bool with_states) {
@@ -300,10 +301,12 @@ private:
     }
 
     /// A row that does not exist leaves the states as they are.
-    __device__ __forceinline__ Row read_row(Stage<T> const& stage, int k, bool exists) const {
+    __device__ __forceinline__ Row read_row(int first, Stage<T> const& stage, int k, bool exists) const {
         float const u = device::to_float(stage.u[place.warp][k][place.lane]);
         float const dt = dt_of<T, kDtIsReady>(stage.delta[place.warp][k][place.lane], channel.bias);
-        return {exists ? dt : 0.0F, exists ? dt * u : 0.0F, channel.skip * u};
+        float before = 0.0F;
+        if (kAccumulate && exists) { before = device::to_float(p.y[tile.row(first + k) * p.y_stride + place.e]); }
+        return {exists ? dt : 0.0F, exists ? dt * u : 0.0F, channel.skip * u, before};
     }
 
     __device__ __forceinline__ void step(Row& row, int k, float const (&A)[kStates], float (&h)[kStates]) {
@@ -321,10 +324,10 @@ private:
     }
 
     /// Gate; y takes the place of z.
-    __device__ __forceinline__ void finish_row(Row row, int tile_row, bool exists, Stage<T>& stage, int k) {
+    __device__ __forceinline__ void finish_row(Row row, Stage<T>& stage, int k) {
         T& z = stage.z[place.warp][k][place.lane];
         if (kGated) { row.y *= device::silu<kFast>(device::to_float(z)); }
-        if (kAccumulate && exists) { row.y += device::to_float(p.y[tile.row(tile_row) * p.y_stride + place.e]); }
+        if (kAccumulate) { row.y += row.before; }
         z = device::from_float<T>(row.y);
     }
 
@@ -333,7 +336,7 @@ private:
         Row rows[kUnrolled];
 #pragma unroll
         for (int i = 0; i < kUnrolled; ++i) {
-            rows[i] = read_row(stage, k0 + i, k0 + i < count);
+            rows[i] = read_row(first, stage, k0 + i, k0 + i < count);
         }
 #pragma unroll 1
         for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
@@ -357,7 +360,7 @@ private:
         }
 #pragma unroll
         for (int i = 0; i < kUnrolled; ++i) {
-            finish_row(rows[i], first + k0 + i, k0 + i < count, stage, k0 + i);
+            finish_row(rows[i], stage, k0 + i);
         }
     }
 

@@ -10,7 +10,7 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-Strings const kCommands{"classify", "embed",  "forward", "init",       "probe",
+Strings const kCommands{"classify", "embed",  "forward", "init",       "probe", "evaluate",
                         "info",     "verify", "bench",   "completion", "man"};
 
 class CliTest : public testing::Test {

@@ -5,12 +5,15 @@
 set -euo pipefail
 build=$(cd "${1:?build folder}" && pwd)
 seconds=${2:-10}
+jobs=${STRANDWAVE_JOBS:-$(nproc)}
 cd "$(dirname "${BASH_SOURCE[0]}")"
 LSAN_OPTIONS=suppressions=$(cd .. && pwd)/leaks.supp:print_suppressions=0
 # A malloc of more than this gives null, as on a full machine: htslib 1.16 believes a CRAM container's count of landmarks
 # (up to 8 GiB) and has to cope. A C++ allocation of ours that large is still a finding.
 ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=1024
 export LSAN_OPTIONS ASAN_OPTIONS
+
+export build seconds
 
 fuzz_one() {
     local target=$1 name corpus=()
@@ -27,13 +30,13 @@ fuzz_one() {
         return 1
     fi
 }
+export -f fuzz_one
 
-found=0
-failed=0
+targets=()
 for target in "$build"/tests/fuzz/*_fuzz; do
-    [[ -x $target ]] || continue
-    found=$((found + 1))
-    fuzz_one "$target" || failed=$((failed + 1))
+    if [[ -x $target ]]; then targets+=("$target"); fi
 done
-echo "$found fuzz targets, $failed failed"
-[[ $found -gt 0 && $failed -eq 0 ]]
+[[ ${#targets[@]} -gt 0 ]] || { echo "no fuzz targets in $build" >&2; exit 1; }
+# One target a processor; xargs fails if one of them does.
+printf '%s\0' "${targets[@]}" | xargs -0 -P "$jobs" -I{} bash -c 'set -euo pipefail; fuzz_one "$1"' fuzz {}
+echo "${#targets[@]} fuzz targets, no finding"

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "apps/common_options.h"
 #include "pipelines/record_source.h"
 
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace strandwave {
@@ -18,12 +18,13 @@ struct LabelOptions {
     std::string header_key = "label";
 };
 
-/// Tells the class of each unit.
+/// Tells the label of each unit: its class, or the text of a number.
 class LabelSource {
 public:
-    /// Reads the table, or for "header" the headers of all input files (which must be files then, not pipes).
+    /// Reads the table, or for "header" the headers of all `files` (which must be files then, not pipes).
     /// Throws invalid_argument, not_found, io, malformed_input, naming file and line or record.
-    LabelSource(LabelOptions const& options, InputFlags const& input);
+    LabelSource(LabelOptions const& options, std::vector<std::filesystem::path> const& files,
+                InputOptions const& input);
 
     /// Nothing for a record without a class.
     std::optional<std::string> label(Unit const& unit) const;
@@ -32,11 +33,15 @@ private:
     enum class Kind : std::uint8_t { table, file, folder, header };
 
     void read_table(std::filesystem::path const& path);
-    void read_headers(LabelOptions const& options, InputFlags const& input);
+    void read_headers(std::string const& key, std::vector<std::filesystem::path> const& files,
+                      InputOptions const& input);
     void add(std::string const& name, std::string const& label, std::string const& where);
 
     Kind kind_;
     std::map<std::string, std::string> labels_; ///< by record name; for headers by file and record name
 };
+
+/// The number that a label of regression is: all of its text, finite; nothing else.
+std::optional<double> label_value(std::string_view label);
 
 } // namespace strandwave

@@ -1,8 +1,10 @@
-#include "apps/probe_labels.h"
+#include "pipelines/record_labels.h"
 
 #include "formats/open_input.h"
 #include "lib/core/error.h"
 
+#include <charconv>
+#include <cmath>
 #include <fstream>
 
 namespace strandwave {
@@ -27,7 +29,8 @@ std::optional<std::string> value_of(std::string const& description, std::string 
 
 } // namespace
 
-LabelSource::LabelSource(LabelOptions const& options, InputFlags const& input) {
+LabelSource::LabelSource(LabelOptions const& options, std::vector<std::filesystem::path> const& files,
+                         InputOptions const& input) {
     if (options.table.empty() == options.from.empty()) {
         throw Error(ErrorCode::invalid_argument, "give either --labels FILE or --labels-from");
     }
@@ -36,7 +39,7 @@ LabelSource::LabelSource(LabelOptions const& options, InputFlags const& input) {
         read_table(options.table);
     } else if (options.from == "header") {
         kind_ = Kind::header;
-        read_headers(options, input);
+        read_headers(options.header_key, files, input);
     } else {
         kind_ = options.from == "file" ? Kind::file : Kind::folder;
     }
@@ -89,27 +92,33 @@ void LabelSource::read_table(std::filesystem::path const& path) {
     if (in.bad()) { throw Error(ErrorCode::io, path.string() + ": cannot be read to its end"); }
 }
 
-void LabelSource::read_headers(LabelOptions const& options, InputFlags const& input) {
-    InputOptions how;
-    how.sequence.keep_secondary = input.keep_secondary;
-    how.sequence.reference = input.reference;
-    for (auto const& file : input.files) {
+void LabelSource::read_headers(std::string const& key, std::vector<std::filesystem::path> const& files,
+                               InputOptions const& input) {
+    for (auto const& file : files) {
         if (file == "-") {
             throw Error(ErrorCode::invalid_argument,
                         "--labels-from header reads its input twice, so stdin will not do; give files");
         }
-        Input opened = open_input(file, how).value();
+        Input opened = open_input(file, input).value();
         if (!opened.sequence) {
             throw Error(ErrorCode::invalid_argument, file.string() + ": recordings have no header with a class");
         }
         SequenceChunk chunk;
         while (opened.sequence->next(chunk, kSymbolsAtOnce).value() == ReadOutcome::chunk) {
             if (!chunk.first) { continue; }
-            if (auto const label = value_of(chunk.description, options.header_key)) {
+            if (auto const label = value_of(chunk.description, key)) {
                 add(header_name(file.string(), chunk.name), *label, file.string() + ": record " + chunk.name);
             }
         }
     }
+}
+
+std::optional<double> label_value(std::string_view label) {
+    double value = 0;
+    auto const* const end = label.data() + label.size();
+    auto const [stop, error] = std::from_chars(label.data(), end, value);
+    if (error != std::errc() || stop != end || !std::isfinite(value)) { return std::nullopt; }
+    return value;
 }
 
 } // namespace strandwave

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "lib/train/objective.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace strandwave {
+
+/// Writes the config.json of `from` to `to` as that of a classifier of these classes.
+void write_classifier_config(std::filesystem::path const& from, std::filesystem::path const& to,
+                             std::vector<std::string> const& classes);
+
+/// Writes the weights of `from` to `to` with this head, `[classes, d_model]` and `[classes]`, in place of any other.
+void write_classifier_weights(std::filesystem::path const& from, std::filesystem::path const& to,
+                              std::span<float const> weight, std::span<float const> bias);
+
+/// Writes to `to` (a folder) the model that a training begins with: config.json and model.safetensors.
+/// `from` without weights gives fresh ones, drawn by `seed`. `classes` not empty: a classifier of them; a head for the
+/// same classes is kept, any other is replaced by one of small random numbers. Empty: a language model, whose head has
+/// to be there. Returns what was done, for the log. Throws what reading and initialise_model throw.
+std::string write_starting_model(std::filesystem::path const& from, std::filesystem::path const& to,
+                                 std::vector<std::string> const& classes, std::uint64_t seed);
+
+} // namespace strandwave

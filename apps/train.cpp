@@ -1,0 +1,269 @@
+#include "apps/commands.h"
+#include "apps/device_choice.h"
+#include "apps/interrupt.h"
+#include "apps/starting_model.h"
+#include "apps/train_data.h"
+#include "apps/training_log.h"
+#include "lib/checkpoint/tensor_store.h"
+#include "lib/core/error.h"
+#include "lib/core/partial_file.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <sstream>
+#include <unistd.h>
+
+namespace strandwave {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder for what is needed while the program runs.
+class ScratchFolder {
+public:
+    ScratchFolder() : path_(fs::temp_directory_path() / ("strandwave-train-" + std::to_string(::getpid()))) {
+        fs::create_directories(path_);
+    }
+    ~ScratchFolder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    ScratchFolder(ScratchFolder const&) = delete;
+    ScratchFolder& operator=(ScratchFolder const&) = delete;
+
+    fs::path const& path() const noexcept { return path_; }
+
+private:
+    fs::path path_;
+};
+
+void write_text(fs::path const& path, std::string const& text) {
+    auto const bytes = std::as_bytes(std::span(text));
+    write_file_whole(path, {&bytes, 1});
+}
+
+/// The model directory that a run writes. From the first step on it is one that loads; beside the model lies the folder
+/// `training` with all that the run keeps.
+class RunFolder {
+public:
+    RunFolder(TrainFlags const& flags) : path_(flags.output.path) {
+        if (flags.resume && !fs::exists(checkpoint())) {
+            throw Error(ErrorCode::not_found, checkpoint().string() + ": no checkpoint to go on from");
+        }
+        if (!flags.resume) { refuse_to_overwrite(path_, flags.output.force); }
+        std::error_code error;
+        fs::create_directories(path_ / "training", error);
+        if (error) { throw Error(ErrorCode::io, path_.string() + ": cannot be written: " + error.message()); }
+    }
+
+    fs::path const& path() const noexcept { return path_; }
+    fs::path training() const { return path_ / "training"; }
+    fs::path weights() const { return path_ / "model.safetensors"; }
+    fs::path checkpoint() const { return training() / "checkpoint.safetensors"; }
+    fs::path options() const { return training() / "train.toml"; }
+
+private:
+    fs::path path_;
+};
+
+DType train_dtype(std::string const& word, Device device) {
+    if (word.empty()) { return device.is_gpu() ? DType::bf16 : DType::f32; }
+    return word == "bf16" ? DType::bf16 : DType::f32;
+}
+
+Score score_of(TrainFlags const& flags) {
+    bool const classifier = parse_objective(flags.objective) == Objective::classification;
+    if (flags.score.empty()) { return classifier ? Score::matthews : Score::loss; }
+    if (flags.score == "mcc" && !classifier) {
+        throw Error(ErrorCode::invalid_argument, "--score mcc is for classifiers");
+    }
+    return flags.score == "mcc" ? Score::matthews : flags.score == "accuracy" ? Score::accuracy : Score::loss;
+}
+
+/// --steps, or as many as --epochs ask for.
+index_t step_count(TrainFlags const& flags, TrainingSource const& source) {
+    if (flags.steps > 0) { return flags.steps; }
+    if (flags.epochs <= 0 || !flags.synthetic.empty()) {
+        throw Error(ErrorCode::invalid_argument, "give --steps, or --epochs of files");
+    }
+    return std::max<index_t>(1, std::llround(flags.epochs * static_cast<double>(source.steps_per_epoch())));
+}
+
+void check_objective(TrainFlags const& flags, ModelConfig const& model) {
+    auto const objective = parse_objective(flags.objective);
+    if (objective == Objective::next_token && model.bidirectional) {
+        throw Error(ErrorCode::invalid_argument, "a bidirectional model sees the next token: take masked-token");
+    }
+    if (!flags.synthetic.empty() && is_pooled(objective)) {
+        throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
+    }
+}
+
+/// Lines of `options` whose key and value are `wanted`.
+template <class Wanted>
+std::string select_lines(std::string const& options, Wanted const& wanted) {
+    std::string kept;
+    std::istringstream lines(options);
+    for (std::string line; std::getline(lines, line);) {
+        auto const equals = std::min(line.find('='), line.size());
+        if (wanted(line.substr(0, equals), line.substr(equals))) { kept += line + "\n"; }
+    }
+    return kept;
+}
+
+/// All options as --config takes them. Those that were not given and have no default are left out.
+std::string resolved_options(CLI::App const& command) {
+    return select_lines("[train]\n" + command.config_to_str(true, false), [](auto const& key, auto const& value) {
+        return value != "=\"\"" && value != "=\"[]\"" && key != "resume" && key != "force";
+    });
+}
+
+/// What makes a run the one that it is: what may change when it goes on is left out.
+std::string identity(std::string const& options) {
+    return select_lines(options, [](auto const& key, auto const&) {
+        return key != "quiet" && key != "output" && key != "threads" && key != "report-every";
+    });
+}
+
+class Listener final : public TrainingListener {
+public:
+    Listener(RunFolder const& folder, ModelParameters const& parameters, TensorStore const& store, TrainingLog& log,
+             Trainer const& trainer)
+        : folder_(folder), parameters_(parameters), store_(store), log_(log), trainer_(trainer) {}
+
+    void progress(TrainingProgress const& progress) override { log_.progress(progress, trainer_.bytes()); }
+    void validated(Validation const& validation, Trainer& trainer) override {
+        log_.validated(validation);
+        if (validation.best) { write(trainer.state().values); }
+    }
+    void checkpoint(TrainingCheckpoint const& checkpoint) override {
+        write_checkpoint(folder_.checkpoint(), checkpoint);
+        log_.write();
+        if (checkpoint.best_step == 0) { write(checkpoint.state.values); } // nothing is held out: the last is the best
+    }
+    bool stop() override { return interrupted(); }
+
+private:
+    void write(std::vector<float> const& values) { write_parameters(parameters_, values, store_, folder_.weights()); }
+
+    RunFolder const& folder_;
+    ModelParameters const& parameters_;
+    TensorStore const& store_;
+    TrainingLog& log_;
+    Trainer const& trainer_;
+};
+
+/// Where the run stands at its beginning. The starting model is in the run's folder by then.
+TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, ModelParameters const& parameters,
+                         TensorStore const& store, std::string const& run) {
+    if (flags.resume) {
+        auto checkpoint = read_checkpoint(folder.checkpoint(), parameters.size);
+        if (checkpoint.run != run) {
+            throw Error(ErrorCode::invalid_argument, "the run in " + folder.path().string() + " had other options; " +
+                                                         folder.options().string() + " has them (--config)");
+        }
+        return checkpoint;
+    }
+    TrainingCheckpoint checkpoint;
+    checkpoint.run = run;
+    checkpoint.state.values = read_parameters(parameters, store);
+    checkpoint.state.moment1.assign(checkpoint.state.values.size(), 0.0F);
+    checkpoint.state.moment2 = checkpoint.state.moment1;
+    return checkpoint;
+}
+
+TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t steps, Pooling pooling) {
+    TrainerOptions options;
+    options.model.objective = parse_objective(flags.objective);
+    options.model.pooling = pooling;
+    options.model.dropout = static_cast<float>(flags.dropout);
+    options.model.recompute = flags.recompute;
+    options.model.first_layer = flags.freeze_below;
+    options.optimizer = flags.optimizer;
+    options.optimizer.warmup_steps = static_cast<index_t>(flags.warmup * static_cast<double>(steps));
+    options.steps = steps;
+    options.seed = flags.seed;
+    options.device = device;
+    options.dtype = train_dtype(flags.dtype, device);
+    return options;
+}
+
+ExitCode run(TrainFlags flags, std::string const& resolved) {
+    ScratchFolder const scratch;
+    Score const score = score_of(flags);
+    auto const chosen = choose_devices(flags.device);
+    Device const device = chosen.devices.front();
+    if (!chosen.why_no_gpu.empty()) { log_line(flags.log, "no GPU is used: " + chosen.why_no_gpu); }
+
+    // The model as it is, to know what it reads; then with a head for the classes that were found.
+    (void)write_starting_model(flags.model.directory, scratch.path(), {}, flags.seed);
+    auto const shape = read_model_config(scratch.path(), open_checkpoint(scratch.path()));
+    check_objective(flags, shape);
+    PreprocessorConfig preprocessor;
+    if (flags.synthetic.empty()) { preprocessor = read_preprocessor_config(flags.model.directory, shape); }
+    auto const source = flags.synthetic.empty() ? open_files(flags, preprocessor, shape) : open_synthetic(flags, shape);
+    index_t const steps = step_count(flags, *source);
+
+    RunFolder const folder(flags);
+    if (!flags.resume) {
+        auto const origin = write_starting_model(flags.model.directory, folder.path(), source->classes(), flags.seed);
+        if (flags.synthetic.empty()) { write_preprocessor_config(folder.path(), preprocessor); }
+        write_text(folder.options(), resolved);
+        log_line(flags.log, origin);
+    }
+    TensorStore const store = open_checkpoint(folder.path());
+    auto const parameters = find_parameters(read_model_config(folder.path(), store), store);
+    auto checkpoint = begin(flags, folder, parameters, store, identity(resolved));
+
+    Threads const threads(flags.threads);
+    auto const options = trainer_options(flags, device, steps, preprocessor.pooling);
+    std::ostringstream line;
+    line << parameters.count() << " parameters, " << objective_name(options.model.objective) << ", " << steps
+         << " steps, device " << describe(device) << ", dtype " << dtype_name(options.dtype) << ", threads "
+         << threads.count();
+    log_line(flags.log, line.str());
+    Trainer trainer(parameters, checkpoint.state, threads, options);
+    auto loop = flags.loop;
+    loop.steps = steps;
+    loop.accumulate = flags.accumulate;
+    loop.score = score;
+    if (loop.validate_every == 0) { loop.validate_every = flags.synthetic.empty() ? source->steps_per_epoch() : steps; }
+    if (loop.checkpoint_every == 0) { loop.checkpoint_every = loop.validate_every; }
+    TrainingLog log(flags.log, folder.training(), checkpoint.state.step, steps, !is_pooled(options.model.objective));
+    Listener listener(folder, parameters, store, log, trainer);
+    bool const done = run_training(trainer, threads, source->data(), loop, checkpoint, listener);
+    log.write();
+    if (!done) {
+        log_line(flags.log, "stopped at step " + std::to_string(checkpoint.state.step) + "; --resume goes on");
+        return ExitCode::interrupted;
+    }
+    log_line(flags.log, "model written to " + folder.path().string() +
+                            (checkpoint.best_step > 0 ? ": that of step " + std::to_string(checkpoint.best_step) +
+                                                            ", score " + std::to_string(checkpoint.best_score)
+                                                      : ""));
+    return ExitCode::done;
+}
+
+} // namespace
+
+void add_train_command(CLI::App& program, CommandResult& result) {
+    auto const flags = std::make_shared<TrainFlags>();
+    CLI::App* command = program.add_subcommand("train", "Train a model on files of DNA or sound");
+    command->fallthrough(); // --config is the program's
+    add_train_options(*command, *flags);
+    command->footer(
+        "--model is a model directory to begin with; one without weights (config.json and preprocessor_config.json)\n"
+        "begins with fresh parameters. The model written is the best of the validations, or the last one if nothing "
+        "is\n"
+        "held out. Its folder `training` has metrics.tsv, curves.svg, train.toml (all options, for --config) and the\n"
+        "checkpoint that --resume goes on from, to the same bits on the same device. --config FILE reads options from\n"
+        "the section [train] of a TOML file; the command line goes first.\n"
+        "\nExamples:\n"
+        "  strandwave train --model data/configs/caduceus-ps --labels-from header train.fa --held-out 0.1 --epochs 10 "
+        "-o model/\n"
+        "  strandwave train --config train.toml --resume");
+    command->callback([flags, command, &result] { result.exit_code = run(*flags, resolved_options(*command)); });
+}
+
+} // namespace strandwave

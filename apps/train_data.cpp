@@ -1,0 +1,219 @@
+#include "apps/train_data.h"
+
+#include "lib/core/error.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace strandwave {
+namespace {
+
+constexpr index_t kSyntheticValidation = 64;
+constexpr index_t kNamesShown = 8;
+
+std::size_t as_size(index_t n) { return static_cast<std::size_t>(n); }
+
+/// The class weights n / (classes * n_k) of the examples.
+std::vector<float> balance(TrainingSet const& set, std::vector<index_t> const& examples) {
+    std::vector<index_t> counts(set.classes().size(), 0);
+    for (index_t const i : examples) {
+        ++counts[as_size(set[i].label)];
+    }
+    std::vector<float> weights;
+    for (index_t const count : counts) {
+        weights.push_back(count == 0
+                              ? 0.0F
+                              : static_cast<float>(static_cast<double>(examples.size()) /
+                                                   (static_cast<double>(counts.size()) * static_cast<double>(count))));
+    }
+    return weights;
+}
+
+DataSplit split(TrainFlags const& flags, TrainingSet const& set) {
+    int const ways =
+        (flags.held_out > 0 ? 1 : 0) + (flags.fold.empty() ? 0 : 1) + (flags.validation_files.empty() ? 0 : 1);
+    if (ways > 1) { throw Error(ErrorCode::invalid_argument, "give one of --validation-file, --held-out and --fold"); }
+    if (!flags.validation_files.empty()) { return split_by_file(set, static_cast<index_t>(flags.input.files.size())); }
+    if (flags.held_out > 0) { return split_held_out(set, flags.held_out, flags.seed); }
+    if (flags.fold.empty()) { return split_none(set); }
+    long long fold = 0;
+    long long folds = 0;
+    char rest = 0;
+    if (std::sscanf(flags.fold.c_str(), "%lld/%lld%c", &fold, &folds, &rest) != 2) {
+        throw Error(ErrorCode::invalid_argument, "--fold " + flags.fold + ": not of the form I/K");
+    }
+    return split_fold(set, fold, folds, 1); // the folds of all seeds are the same
+}
+
+void report_leakage(LogOptions const& log, TrainingSet const& set, LeakageReport const& leakage) {
+    if (!leakage.any()) { return; }
+    log_line(log, "held-out records that are also trained on: " + std::to_string(leakage.same_name) + " by name, " +
+                      std::to_string(leakage.same_content) + " by content, " +
+                      std::to_string(leakage.reverse_complement) + " as the other strand (" +
+                      set[leakage.first.front().validation].name + " is the first)");
+}
+
+class Files final : public TrainingSource {
+public:
+    Files(TrainFlags const& flags, PreprocessorConfig const& preprocessor, ModelConfig const& model)
+        : set_(all_files(flags), set_options(flags, preprocessor, model)), split_(split(flags, set_)) {
+        thin(flags.validation_examples);
+        report(flags);
+        BatchOptions options = flags.batch;
+        options.objective = parse_objective(flags.objective);
+        options.seed = flags.seed;
+        if (flags.balance) { options.class_weights = balance(set_, split_.training); }
+        training_.emplace(set_, split_.training, options);
+        accumulate_ = flags.accumulate;
+        if (split_.validation.empty()) { return; }
+        options.class_weights.clear();
+        options.label_smoothing = 0;
+        options.audio = {};
+        options.reverse_complement = false;
+        options.max_length = options.crop;
+        // As much at once as a training batch has, when records are cut; they may be longer otherwise.
+        validation_.emplace(set_, split_.validation, options);
+    }
+
+    TrainingData data() const override {
+        TrainingData data;
+        data.training = [this](index_t number, TrainBatch& batch) { training_->make(number, batch); };
+        if (validation_) {
+            data.validation = [this](index_t first, TrainBatch& batch) {
+                return validation_->make_evaluation(first, batch);
+            };
+        }
+        data.describe = [this](TrainBatch const& batch) { return names(batch); };
+        return data;
+    }
+
+    index_t steps_per_epoch() const override {
+        return std::max<index_t>(1, training_->steps_per_epoch() / accumulate_);
+    }
+    std::vector<std::string> classes() const override { return set_.classes(); }
+    bool validates() const override { return validation_.has_value(); }
+
+private:
+    static std::vector<std::filesystem::path> all_files(TrainFlags const& flags) {
+        auto files = flags.input.files;
+        files.insert(files.end(), flags.validation_files.begin(), flags.validation_files.end());
+        return files;
+    }
+
+    TrainingSetOptions set_options(TrainFlags const& flags, PreprocessorConfig const& preprocessor,
+                                   ModelConfig const& model) {
+        TrainingSetOptions options;
+        options.source = source_options(flags.input, preprocessor, model);
+        if (parse_objective(flags.objective) == Objective::classification) {
+            options.target = TargetKind::classes;
+            labels_.emplace(flags.labels, all_files(flags), options.source.input);
+            options.labels = &*labels_;
+        }
+        options.failure = [](UnitFailure const& failure) {
+            log_error(failure.unit.file + ": " + failure.unit.name + ": " + failure.error.message());
+        };
+        return options;
+    }
+
+    /// At most so many held-out examples, evenly out of all.
+    void thin(index_t most) {
+        auto& examples = split_.validation;
+        auto const count = static_cast<index_t>(examples.size());
+        if (most == 0 || count <= most) { return; }
+        for (index_t i = 0; i < most; ++i) {
+            examples[as_size(i)] = examples[as_size(i * count / most)];
+        }
+        examples.resize(as_size(most));
+    }
+
+    void report(TrainFlags const& flags) const {
+        std::string line = std::to_string(split_.training.size()) + " examples for training, " +
+                           std::to_string(split_.validation.size()) + " held out";
+        for (std::size_t i = 0; i < set_.classes().size() && i < as_size(kNamesShown); ++i) {
+            line += (i == 0 ? "; classes " : ", ") + set_.classes()[i];
+        }
+        log_line(flags.log, line);
+        auto const& found = set_.report();
+        if (found.unlabelled > 0) {
+            log_line(flags.log, std::to_string(found.unlabelled) + " records left out: no class is known for them (" +
+                                    found.first_unlabelled + " is the first)");
+        }
+        report_leakage(flags.log, set_, find_leakage(set_, split_));
+    }
+
+    std::string names(TrainBatch const& batch) const {
+        std::string text;
+        for (index_t i = 0; i < batch.records() && i < kNamesShown; ++i) {
+            text += (i == 0 ? "" : ", ") + set_[batch.examples[as_size(i)]].name;
+        }
+        return text + (batch.records() > kNamesShown ? ", ..." : "");
+    }
+
+    std::optional<LabelSource> labels_; // in front of set_, which is made with it
+    TrainingSet set_;
+    DataSplit split_;
+    std::optional<BatchSampler> training_, validation_;
+    index_t accumulate_ = 1;
+};
+
+class Synthetic final : public TrainingSource {
+public:
+    Synthetic(TrainFlags const& flags, ModelConfig const& model)
+        : task_(parse_synthetic_task(flags.synthetic)), seed_(flags.seed), batch_size_(flags.batch.batch_size),
+          validation_examples_(flags.validation_examples > 0 ? flags.validation_examples : kSyntheticValidation) {
+        if (model.vocab_size < task_.vocab) {
+            throw Error(ErrorCode::invalid_argument, "the task has " + std::to_string(task_.vocab) +
+                                                         " tokens, the model " + std::to_string(model.vocab_size));
+        }
+    }
+
+    TrainingData data() const override {
+        TrainingData data;
+        data.training = [this](index_t number, TrainBatch& batch) {
+            make(seed_, number * batch_size_, batch_size_, batch);
+        };
+        data.validation = [this](index_t first, TrainBatch& batch) {
+            index_t const count = std::min(batch_size_, validation_examples_ - first);
+            if (count > 0) { make(~seed_, first, count, batch); }
+            return std::max<index_t>(count, 0);
+        };
+        data.describe = [](TrainBatch const& batch) {
+            return batch.examples.empty() ? std::string() : "examples from " + std::to_string(batch.examples.front());
+        };
+        return data;
+    }
+    index_t steps_per_epoch() const override { return 1; }
+    bool validates() const override { return true; }
+
+private:
+    void make(std::uint64_t seed, index_t first, index_t count, TrainBatch& batch) const {
+        batch.clear();
+        std::vector<std::int32_t> tokens;
+        std::vector<std::int32_t> targets;
+        for (index_t i = first; i < first + count; ++i) {
+            make_example(task_, seed, static_cast<std::uint64_t>(i), tokens, targets);
+            batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
+            batch.token_targets.insert(batch.token_targets.end(), targets.begin(), targets.end());
+            batch.lengths.push_back(static_cast<index_t>(tokens.size()));
+            batch.examples.push_back(i);
+        }
+    }
+
+    SyntheticTask task_;
+    std::uint64_t seed_;
+    index_t batch_size_;
+    index_t validation_examples_;
+};
+
+} // namespace
+
+std::unique_ptr<TrainingSource> open_files(TrainFlags const& flags, PreprocessorConfig const& preprocessor,
+                                           ModelConfig const& model) {
+    return std::make_unique<Files>(flags, preprocessor, model);
+}
+
+std::unique_ptr<TrainingSource> open_synthetic(TrainFlags const& flags, ModelConfig const& model) {
+    return std::make_unique<Synthetic>(flags, model);
+}
+
+} // namespace strandwave

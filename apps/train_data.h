@@ -1,0 +1,27 @@
+#pragma once
+
+#include "apps/train_options.h"
+#include "lib/train/synthetic_tasks.h"
+#include "pipelines/data_split.h"
+
+#include <memory>
+#include <optional>
+
+namespace strandwave {
+
+/// Where a run's examples come from: files, or a task made by rule.
+class TrainingSource {
+public:
+    virtual ~TrainingSource() = default;
+    virtual TrainingData data() const = 0;
+    virtual index_t steps_per_epoch() const = 0;
+    virtual std::vector<std::string> classes() const { return {}; } ///< of a classifier
+    virtual bool validates() const = 0;
+};
+
+/// Reads the files, splits them and says on stderr what was found. Throws what reading and splitting throw.
+std::unique_ptr<TrainingSource> open_files(TrainFlags const& flags, PreprocessorConfig const& preprocessor,
+                                           ModelConfig const& model);
+std::unique_ptr<TrainingSource> open_synthetic(TrainFlags const& flags, ModelConfig const& model);
+
+} // namespace strandwave

@@ -1,0 +1,143 @@
+#include "apps/training_log.h"
+
+#include "lib/core/error.h"
+#include "lib/core/partial_file.h"
+#include "pipelines/curve_plot.h"
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <numbers>
+#include <sstream>
+#include <unistd.h>
+
+namespace strandwave {
+namespace {
+
+constexpr char const* kHeader =
+    "step\tset\tloss\taccuracy\tscore\tlearning_rate\tgradient_norm\tpositions_per_s\tseconds\n";
+
+void write_text(std::filesystem::path const& path, std::string const& text) {
+    auto const bytes = std::as_bytes(std::span(text));
+    write_file_whole(path, {&bytes, 1});
+}
+
+std::string duration(double seconds) {
+    char text[64];
+    auto const s = static_cast<long>(seconds);
+    if (s < 3600) {
+        std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+    } else {
+        std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    }
+    return text;
+}
+
+} // namespace
+
+TrainingLog::TrainingLog(LogOptions const& log, std::filesystem::path folder, index_t step, index_t total, bool tokens)
+    : log_(log), folder_(std::move(folder)), begin_(step), total_(total), tokens_(tokens) {
+    if (step > 0) { read(step); }
+}
+
+void TrainingLog::read(index_t step) {
+    std::ifstream in(folder_ / "metrics.tsv");
+    std::string line;
+    std::getline(in, line);
+    while (std::getline(in, line)) {
+        std::istringstream words(line);
+        Row row;
+        std::string set;
+        if (!(words >> row.step >> set >> row.loss >> row.accuracy)) { continue; }
+        std::string score;
+        words >> score >> row.learning_rate >> row.gradient_norm >> row.tokens_per_s >> row.seconds;
+        row.validation = set == "validation";
+        row.score = row.validation ? std::strtod(score.c_str(), nullptr) : 0;
+        if (row.step > step) { continue; }
+        before_ = std::max(before_, row.seconds);
+        rows_.push_back(row);
+    }
+}
+
+void TrainingLog::progress(TrainingProgress const& progress, index_t bytes) {
+    Row row;
+    double const count = std::max(1.0, progress.sums.count);
+    row.step = progress.step;
+    row.loss = progress.sums.loss / count;
+    row.accuracy = progress.sums.correct / count;
+    row.learning_rate = progress.learning_rate;
+    row.gradient_norm = progress.gradient_norm;
+    row.tokens_per_s = static_cast<double>(progress.positions) / std::max(1e-9, progress.seconds - last_seconds_);
+    row.seconds = before_ + progress.seconds;
+    last_seconds_ = progress.seconds;
+    rows_.push_back(row);
+    if (log_.quiet) { return; }
+    double const left = progress.seconds * static_cast<double>(total_ - progress.step) /
+                        static_cast<double>(std::max<index_t>(1, progress.step - begin_));
+    char text[256];
+    std::snprintf(
+        text, sizeof text, "step %lld/%lld: loss %.4f, accuracy %.4f, %.3g positions/s, %.2f GiB, %s gone, %s left",
+        static_cast<long long>(progress.step), static_cast<long long>(total_), row.loss, row.accuracy, row.tokens_per_s,
+        static_cast<double>(bytes) / (1 << 30), duration(progress.seconds).c_str(), duration(left).c_str());
+    if (::isatty(STDERR_FILENO) != 0) {
+        std::cerr << "\r\033[K" << text << std::flush;
+        drawn_ = true;
+    } else {
+        log_line(log_, text);
+    }
+}
+
+void TrainingLog::validated(Validation const& validation) {
+    Row row;
+    double const count = std::max(1.0, validation.sums.count);
+    row.step = validation.step;
+    row.validation = true;
+    row.loss = validation.sums.loss / count;
+    row.accuracy = validation.sums.correct / count;
+    row.score = validation.score;
+    row.seconds = rows_.empty() ? 0 : rows_.back().seconds;
+    rows_.push_back(row);
+    char text[256];
+    char bits[64] = "";
+    if (tokens_) { std::snprintf(bits, sizeof bits, " (%.4f bits)", row.loss / std::numbers::ln2); }
+    std::snprintf(text, sizeof text, "step %lld: validation loss %.4f%s, accuracy %.4f, score %.4f%s",
+                  static_cast<long long>(validation.step), row.loss, bits, row.accuracy, row.score,
+                  validation.best ? ", the best so far" : "");
+    if (std::exchange(drawn_, false)) { std::cerr << '\n'; }
+    log_line(log_, text);
+    write();
+}
+
+void TrainingLog::write() {
+    std::string text = kHeader;
+    char line[256];
+    for (auto const& row : rows_) {
+        if (row.validation) {
+            std::snprintf(line, sizeof line, "%lld\tvalidation\t%.9g\t%.9g\t%.9g\t\t\t\t%.3f\n",
+                          static_cast<long long>(row.step), row.loss, row.accuracy, row.score, row.seconds);
+        } else {
+            std::snprintf(line, sizeof line, "%lld\ttraining\t%.9g\t%.9g\t-\t%.9g\t%.9g\t%.6g\t%.3f\n",
+                          static_cast<long long>(row.step), row.loss, row.accuracy, row.learning_rate,
+                          row.gradient_norm, row.tokens_per_s, row.seconds);
+        }
+        text += line;
+    }
+    write_text(folder_ / "metrics.tsv", text);
+    write_text(folder_ / "curves.svg", curves());
+}
+
+std::string TrainingLog::curves() const {
+    PlotSeries training{"training loss", {}, {}};
+    PlotSeries validation{"validation loss", {}, {}};
+    for (auto const& row : rows_) {
+        auto& series = row.validation ? validation : training;
+        series.x.push_back(static_cast<double>(row.step));
+        series.y.push_back(row.loss);
+    }
+    std::vector<PlotSeries> series = {training};
+    if (!validation.x.empty()) { series.push_back(validation); }
+    return curves_svg("Training", "step", "loss (nats)", series);
+}
+
+} // namespace strandwave

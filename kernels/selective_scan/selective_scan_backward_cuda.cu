@@ -1,0 +1,209 @@
+// A tile is up to 32 rows of one segment, counted from the segment's start; a CTA takes 64 channels of it. Four
+// kernels:
+//   1. survey: what each tile does to h that comes from before it and to a gradient that comes from behind it. Segments
+//      of one tile are left out.
+//   2. chain: from tile to tile of each segment, h in the order of time and the gradient against it.
+//   3. walk: all gradients of a tile, and its sums for dA, dD, ddelta_bias, and over its channels for dB and dC.
+//   4. those sums over tiles and groups of channels.
+// Tiles are short because h of a whole tile is kept in shared memory while the gradient goes back through it, at every
+// fourth row; what lies between is computed twice. So long segments pay for their exponentials three times.
+#include "kernels/selective_scan/selective_scan_backward_finish.cuh"
+#include "kernels/selective_scan/selective_scan_backward_sums.cuh"
+#include "kernels/selective_scan/selective_scan_backward_survey.cuh"
+#include "lib/core/check.h"
+
+#include <initializer_list>
+#include <string>
+
+namespace strandwave {
+namespace scan_backward {
+namespace {
+
+constexpr char const* kOp = "selective_scan_backward";
+
+index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
+
+/// Where things lie in the scratch.
+struct Layout {
+    index_t links, padded, groups, state_groups;
+    index_t dt_sums, before, behind, sums; ///< bytes from its start
+    index_t bytes;
+
+    Layout(index_t blocks, index_t d_inner, index_t d_state)
+        : links(divide_up(blocks, kTileBlocks)), padded(divide_up(d_inner, kChannels) * kChannels),
+          groups(padded / kChannels), state_groups(divide_up(d_state, kStates)) {
+        index_t const line = 32; // floats; rows of `padded` are whole lines too
+        index_t const link_floats = divide_up(links * 2, line) * line;
+        auto const float_bytes = static_cast<index_t>(sizeof(float));
+        static_assert(sizeof(Link) == 2 * sizeof(float) && kChannels % 32 == 0);
+        dt_sums = link_floats * float_bytes;
+        before = dt_sums + 2 * links * padded * float_bytes;
+        behind = before + links * (d_state + 2) * padded * float_bytes;
+        sums = behind + links * d_state * padded * float_bytes;
+        bytes = sums + groups * blocks * kBlockRows * state_groups * 2 * kStates * float_bytes;
+    }
+};
+
+template <class T>
+Matrix<T> matrix(DeviceMatrix const& m) {
+    return {static_cast<T*>(m.data), m.row_stride};
+}
+
+bool all_in_quads(std::initializer_list<DeviceMatrix> matrices) {
+    bool all = true;
+    for (auto const& m : matrices) {
+        all = all && (m.data == nullptr || in_quads(m));
+    }
+    return all;
+}
+
+template <class T>
+Params<T> make_params(SelectiveScanBackwardCudaArgs const& a, char* scratch) {
+    Layout const layout(a.block_count, a.u.cols, a.d_state);
+    auto const floats = [&](index_t bytes) { return reinterpret_cast<float*>(scratch + bytes); };
+    Params<T> p{};
+    p.u = matrix<T const>(a.u);
+    p.delta = matrix<T const>(a.delta);
+    p.z = matrix<T const>(a.z);
+    p.dy = matrix<T const>(a.dy);
+    p.du = matrix<T>(a.du);
+    p.ddelta = matrix<T>(a.ddelta);
+    p.dz = matrix<T>(a.dz);
+    p.y = matrix<T>(a.y);
+    p.B = matrix<void const>(a.B);
+    p.C = matrix<void const>(a.C);
+    p.dB = matrix<void>(a.dB);
+    p.dC = matrix<void>(a.dC);
+    p.A = a.A;
+    p.D = a.D;
+    p.delta_bias = a.delta_bias;
+    p.blocks = a.blocks;
+    p.block_count = a.block_count;
+    p.initial = a.initial;
+    p.d_final = a.d_final;
+    p.d_initial = a.d_initial;
+    p.dA = a.dA;
+    p.dD = a.dD;
+    p.ddelta_bias = a.ddelta_bias;
+    p.links = reinterpret_cast<Link*>(scratch);
+    p.dt_sums = floats(layout.dt_sums);
+    p.before = floats(layout.before);
+    p.behind = floats(layout.behind);
+    p.sums = floats(layout.sums);
+    p.link_count = layout.links;
+    p.d_inner = static_cast<int>(a.u.cols);
+    p.d_state = static_cast<int>(a.d_state);
+    p.padded = static_cast<int>(layout.padded);
+    p.groups = static_cast<int>(layout.groups);
+    p.state_groups = static_cast<int>(layout.state_groups);
+    p.vector_channels = all_in_quads({a.u, a.delta, a.z, a.dy, a.du, a.ddelta, a.dz, a.y});
+    p.vector_states = all_in_quads({a.B, a.C, a.dB, a.dC});
+    p.vector_parameters = a.u.cols % kQuad == 0 && in_quads(a.A) && in_quads(a.initial) && in_quads(a.d_final);
+    p.states_are_bf16 = a.B.dtype == DType::bf16;
+    p.delta_is_dt = a.delta_is_dt;
+    p.accumulate_gate = a.accumulate_gate;
+    return p;
+}
+
+template <class T, bool kMany>
+void launch_walk(Params<T> const& p, unsigned int ctas, GpuStream stream) {
+    constexpr auto kShared = sizeof(WalkMemory<kMany>);
+    auto const set = [](cudaFuncAttribute attribute, int value) {
+        check_cuda(cudaFuncSetAttribute(walk_tiles<T, kMany>, attribute, value), kOp);
+    };
+    set(cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kShared));
+    set(cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
+    walk_tiles<T, kMany><<<ctas, kThreads, kShared, stream>>>(p);
+    check_launch(kOp);
+}
+
+template <class T>
+void launch_sums(Params<T> const& p, bool copy_initial, GpuStream stream) {
+    index_t const row_threads = p.block_count * kBlockRows * p.state_groups * 2 * kStates / kQuad;
+    SumsPlan plan{};
+    plan.row_ctas = static_cast<unsigned int>(divide_up(row_threads, kThreads));
+    plan.parameter_ctas = static_cast<unsigned int>(divide_up(parameter_sums(p), kFoldQuads * kQuad));
+    plan.chunks = static_cast<unsigned int>(divide_up(p.link_count, kFold));
+    auto const initial_ctas = static_cast<unsigned int>(copy_initial ? p.link_count : 0);
+    sum_up<T><<<plan.row_ctas + plan.parameter_ctas * plan.chunks + initial_ctas, kThreads, 0, stream>>>(p, plan);
+    check_launch(kOp);
+    if (plan.chunks == 1) { return; }
+    sum_chunks<T><<<plan.parameter_ctas, kThreads, 0, stream>>>(p, plan);
+    check_launch(kOp);
+}
+
+template <class T>
+void launch(SelectiveScanBackwardCudaArgs const& a, char* scratch, GpuStream stream) {
+    auto const p = make_params<T>(a, scratch);
+    auto const ctas = static_cast<unsigned int>(p.link_count * p.groups);
+    bool const long_segments = a.block_count > kTileBlocks; // there may be some
+    if (long_segments) {
+        survey_tiles<T><<<dim3(ctas, static_cast<unsigned int>(p.state_groups)), kThreads, 0, stream>>>(p);
+        check_launch(kOp);
+        index_t const elements = a.d_state * p.padded;
+        dim3 const grid(static_cast<unsigned int>(divide_up(elements, kChainThreads)),
+                        static_cast<unsigned int>(divide_up(p.link_count, kChainLinks)), 2);
+        chain_tiles<T><<<grid, kChainThreads, 0, stream>>>(p);
+        check_launch(kOp);
+    }
+    p.d_state > kStates ? launch_walk<T, true>(p, ctas, stream) : launch_walk<T, false>(p, ctas, stream);
+    launch_sums(p, long_segments && a.d_initial != nullptr, stream);
+}
+
+void check_like(char const* name, DeviceMatrix const& m, index_t rows, index_t cols, DType dtype) {
+    std::string const what(name);
+    check_extent(kOp, ("rows of " + what).c_str(), m.rows, rows);
+    check_extent(kOp, ("columns of " + what).c_str(), m.cols, cols);
+    if (m.dtype != dtype) { throw Error(ErrorCode::unsupported, std::string(kOp) + ": types differ, of " + what); }
+}
+
+void check_shapes(SelectiveScanBackwardCudaArgs const& a) {
+    for (auto const dtype : {a.u.dtype, a.B.dtype}) {
+        if (dtype != DType::f32 && dtype != DType::bf16) {
+            throw Error(ErrorCode::unsupported, std::string(kOp) + ": the GPU takes f32 and bf16");
+        }
+    }
+    auto const like_u = [&](char const* name, DeviceMatrix const& m) {
+        check_like(name, m, a.u.rows, a.u.cols, a.u.dtype);
+    };
+    like_u("delta", a.delta);
+    like_u("dy", a.dy);
+    like_u("du", a.du);
+    like_u("ddelta", a.ddelta);
+    if (a.z.data != nullptr) {
+        like_u("z", a.z);
+        like_u("dz", a.dz);
+    }
+    if (a.y.data != nullptr) { like_u("y", a.y); }
+    check_like("B", a.B, a.u.rows, a.d_state, a.B.dtype);
+    check_like("C", a.C, a.u.rows, a.d_state, a.B.dtype);
+    check_like("dB", a.dB, a.u.rows, a.d_state, a.B.dtype);
+    check_like("dC", a.dC, a.u.rows, a.d_state, a.B.dtype);
+    if (a.d_state < 1 || a.d_state > kMaxState) {
+        throw Error(ErrorCode::unsupported, std::string(kOp) + ": d_state " + std::to_string(a.d_state) +
+                                                " is not in 1.." + std::to_string(kMaxState));
+    }
+}
+
+} // namespace
+} // namespace scan_backward
+
+ScanBackwardScratch::ScanBackwardScratch(index_t /*rows*/, index_t blocks, index_t d_inner, index_t d_state)
+    : memory_(scan_backward::Layout(blocks, d_inner, d_state).bytes) {
+    // The chain reads, and leaves out, what links without a tile have.
+    fill_bytes(memory_.data(), 0, memory_.size(), nullptr);
+    check_cuda(cudaDeviceSynchronize(), "making a scan's scratch");
+}
+
+void selective_scan_backward_cuda(SelectiveScanBackwardCudaArgs const& args, ScanBackwardScratch const& scratch,
+                                  GpuStream stream) {
+    scan_backward::check_shapes(args);
+    if (args.block_count == 0 || args.u.cols == 0) { return; }
+    if (scan_backward::Layout(args.block_count, args.u.cols, args.d_state).bytes > scratch.bytes()) {
+        throw Error(ErrorCode::too_large, "selective_scan_backward: the scratch was made for fewer rows or channels");
+    }
+    args.u.dtype == DType::f32 ? scan_backward::launch<float>(args, scratch.data(), stream)
+                               : scan_backward::launch<__nv_bfloat16>(args, scratch.data(), stream);
+}
+
+} // namespace strandwave

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "kernels/cuda/device_matrix.h"
+#include "kernels/cuda/row_blocks.h"
+#include "kernels/selective_scan/selective_scan_backward.h"
+#include "lib/cuda/device_memory.h"
+
+namespace strandwave {
+
+/// Device memory that a call works in: sums of tiles and states between them. One for each stream.
+class ScanBackwardScratch {
+public:
+    ScanBackwardScratch() = default;
+    /// For calls of up to so many rows in so many row blocks.
+    ScanBackwardScratch(index_t rows, index_t blocks, index_t d_inner, index_t d_state);
+
+    char* data() const noexcept { return memory_.data(); }
+    index_t bytes() const noexcept { return memory_.size(); }
+
+private:
+    DeviceArray<char> memory_;
+};
+
+/// The contract of selective_scan_backward.h on the GPU, asynchronous on a stream, with what selective_scan_cuda.h says
+/// of types, slots and blocks: u, delta, z, dy, du, ddelta, dz and y are of one type, f32 or bf16, B, C, dB and dC of
+/// one type; states, sums and all parameter gradients are fp32. Determinism: the same bits every run (no floating-point
+/// atomics) and, but for the parameter gradients, in any company.
+struct SelectiveScanBackwardCudaArgs {
+    DeviceMatrix u, delta, B, C, z, dy; ///< z empty: no gate
+    float const* A = nullptr;           ///< [N, E]
+    float const* D = nullptr;           ///< [E]
+    float const* delta_bias = nullptr;  ///< [E]; null = none
+    index_t d_state = 0;                ///< N
+    RowBlock const* blocks = nullptr;   ///< device memory; as in the forward pass, direction of time included
+    index_t block_count = 0;
+    float const* initial = nullptr; ///< [slots][N, E] h before a segment, by RowBlock::initial; null: zeros
+    float const* d_final = nullptr; ///< [slots][N, E] by RowBlock::final; null: zeros
+    float* d_initial = nullptr;     ///< [slots][N, E] by RowBlock::initial; null: not wanted
+    bool accumulate_gate = false;
+    bool delta_is_dt = false; ///< delta holds dt itself; ddelta is still the gradient before the softplus:
+                              ///< sigmoid(x) = 1 - exp(-softplus(x))
+    DeviceMatrix du, ddelta, dB, dC, dz;
+    DeviceMatrix y;               ///< empty = not wanted
+    float* dA = nullptr;          ///< [N, E] +=
+    float* dD = nullptr;          ///< [E] +=
+    float* ddelta_bias = nullptr; ///< [E] +=; null = not wanted
+};
+
+void selective_scan_backward_cuda(SelectiveScanBackwardCudaArgs const& args, ScanBackwardScratch const& scratch,
+                                  GpuStream stream);
+
+} // namespace strandwave

@@ -1,0 +1,274 @@
+// The states and gradients that go from tile to tile: what each tile does to them, and the chains of tiles.
+#pragma once
+
+#include "kernels/selective_scan/selective_scan_backward_tile.cuh"
+
+namespace strandwave::scan_backward {
+
+constexpr int kSurveyStates = 8; ///< of a thread; two threads share a channel
+
+struct SurveyShared {
+    Rows rows;
+    alignas(16) float BC[kTileRows][2 * kStates];
+};
+
+template <class T>
+__device__ __forceinline__ Link describe_link(Params<T> const& p, index_t link) {
+    Link result{kNoTile, kNoTile};
+    Tile tile;
+    for (int i = 0; i < kTileBlocks; ++i) {
+        if (!find_tile(p.blocks, p.block_count, link * kTileBlocks + i, tile)) { continue; }
+        if (tile.goes_on) { result.from = tile.starts ? max(tile.first.initial, -1) + 1 : kGoesOn; }
+        if (!tile.starts) { result.final = tile.goes_on ? kGoesOn : max(tile.final, -1) + 1; }
+    }
+    return result;
+}
+
+/// Of the two threads of a channel one takes the first half of the states.
+struct SurveyPlace {
+    int channel; ///< of the CTA
+    int e;
+    int n; ///< first state of the CTA's
+
+    __device__ __forceinline__ explicit SurveyPlace(int group)
+        : channel(static_cast<int>(threadIdx.x) % kChannels), e(group * kChannels + channel),
+          n(static_cast<int>(threadIdx.x) / kChannels * kSurveyStates) {}
+};
+
+/// What a tile does to any state h that comes in, h -> exp(A sum of dt) h + h_sum, and to any gradient g that comes
+/// from behind, g -> exp(A sum of dt) g + g_sum, both in one walk in the order of time: with `product` that of the
+/// exponentials so far, g_sum is the sum of product C ds.
+struct Effect {
+    float h[kSurveyStates] = {};
+    float g[kSurveyStates] = {};
+    float dt_sum = 0.0F;
+};
+
+template <bool kFast>
+__device__ __forceinline__ void survey_rows(SurveyShared const& s, SurveyPlace const& place, int rows,
+                                            float const (&A)[kSurveyStates], Effect& effect) {
+    float product[kSurveyStates];
+#pragma unroll
+    for (int i = 0; i < kSurveyStates; ++i) {
+        product[i] = 1.0F;
+    }
+#pragma unroll 4
+    for (int row = 0; row < rows; ++row) {
+        float2 const step = s.rows.steps[row][place.channel];
+        float const ds = s.rows.ds[row][place.channel];
+        effect.dt_sum += step.x;
+#pragma unroll
+        for (int n = 0; n < kSurveyStates; n += kQuad) {
+            float B[kQuad], C[kQuad];
+            load4(&s.BC[row][place.n + n], B);
+            load4(&s.BC[row][kStates + place.n + n], C);
+#pragma unroll
+            for (int i = 0; i < kQuad; ++i) {
+                float const a = decay<kFast>(step.x * A[n + i]);
+                effect.h[n + i] = fmaf(a, effect.h[n + i], step.y * B[i]);
+                product[n + i] *= a;
+                effect.g[n + i] = fmaf(product[n + i], C[i] * ds, effect.g[n + i]);
+            }
+        }
+    }
+}
+
+__device__ __forceinline__ void store_states(float const (&states)[kSurveyStates], int count, float* to,
+                                             index_t stride) {
+#pragma unroll
+    for (int i = 0; i < kSurveyStates; ++i, to += stride) {
+        if (i < count) { *to = states[i]; }
+    }
+}
+
+template <class T>
+__device__ __forceinline__ void store_effect(Params<T> const& p, Tile const& tile, SurveyPlace const& place, int n0,
+                                             Effect const& effect) {
+    if (place.e >= p.d_inner) { return; }
+    index_t const link = tile.link();
+    if (n0 + place.n == 0) {
+        index_t const at = link * p.padded + place.e;
+        if (tile.goes_on) { p.dt_sums[at] = effect.dt_sum; }
+        if (!tile.starts) { p.dt_sums[p.link_count * p.padded + at] = effect.dt_sum; }
+    }
+    int const count = p.d_state - n0 - place.n;
+    if (tile.goes_on) { store_states(effect.h, count, p.before_of(link, n0 + place.n) + place.e, p.padded); }
+    if (!tile.starts) { store_states(effect.g, count, p.behind_of(link, n0 + place.n) + place.e, p.padded); }
+}
+
+/// For the states blockIdx.y * kStates .. .
+template <class T>
+__global__ void __launch_bounds__(kThreads) survey_tiles(Params<T> const p) {
+    __shared__ SurveyShared s;
+    index_t const link = blockIdx.x / static_cast<unsigned int>(p.groups);
+    int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
+    if (group == 0 && blockIdx.y == 0 && threadIdx.x == 0) { p.links[link] = describe_link(p, link); }
+    int const n0 = static_cast<int>(blockIdx.y) * kStates;
+    SurveyPlace const place(group);
+    float A[kSurveyStates];
+    float const* A_at = p.A + static_cast<index_t>(n0 + place.n) * p.d_inner + place.e;
+    int const A_count = place.e < p.d_inner ? p.d_state - n0 - place.n : 0;
+#pragma unroll
+    for (int i = 0; i < kSurveyStates; ++i, A_at += p.d_inner) {
+        A[i] = i < A_count ? *A_at * kDecayFactor<sizeof(T) == 2> : 0.0F;
+    }
+    Tile tile;
+#pragma unroll 1
+    for (int i = 0; i < kTileBlocks; ++i) {
+        if (!find_tile(p.blocks, p.block_count, link * kTileBlocks + i, tile)) { continue; }
+        if (tile.starts && !tile.goes_on) { continue; }
+        __syncthreads(); // all are through with the tile before
+        prepare_rows(p, tile, group, s.rows);
+        for (int k = static_cast<int>(threadIdx.x); k < kTileRows * 2 * kStates / kQuad; k += kThreads) {
+            int const row = k / (2 * kStates / kQuad);
+            int const part = k % (2 * kStates / kQuad) * kQuad;
+            float values[kQuad];
+            load_states(p, part < kStates ? p.B : p.C, tile, row, n0 + part % kStates, values);
+            store<float, kQuad>(values, &s.BC[row][part]);
+        }
+        __syncthreads();
+        Effect effect;
+        survey_rows<sizeof(T) == 2>(s, place, tile.rows, A, effect);
+        store_effect(p, tile, place, n0, effect);
+    }
+}
+
+constexpr int kChainThreads = 64;
+constexpr int kChainBatch = 32;  ///< links that are read together
+constexpr int kChainLinks = 512; ///< those that a CTA looks for the start of a chain in
+
+/// Goes through links in the order of time with h, or against it with the gradient. In both arrays of states what a
+/// tile does gives way to what comes in.
+struct Chain {
+    Link const* links;
+    index_t link_count;
+    float const* A;       ///< of this state and channel
+    float* states;        ///< of this state and channel, and of link 0
+    index_t states_step;  ///< from link to link
+    float const* dt_sums; ///< of this channel, and of link 0
+    index_t dt_sums_step;
+    float const* slots; ///< null: zeros
+    index_t slot_size;
+    index_t element; ///< of a slot
+
+    /// No record goes on from the link before to this one.
+    __device__ __forceinline__ bool cut_at(index_t link) const {
+        return link == link_count || links[link].final == kNoTile;
+    }
+};
+
+/// What a thread reads of neighbouring links. Each lane has the code of one.
+struct ChainBatch {
+    int code;
+    float dt_sum[kChainBatch];
+    float effect[kChainBatch];
+
+    template <bool kForward>
+    __device__ __forceinline__ void read(Chain const& chain, index_t first) {
+        static_assert(kChainBatch == 32);
+        auto const clamped = [&](int i) {
+            return min(max(kForward ? first + i : first - i, index_t{0}), chain.link_count - 1);
+        };
+        Link const& link = chain.links[clamped(static_cast<int>(threadIdx.x % 32))];
+        code = kForward ? link.from : link.final;
+        bool const inside = kForward ? first + kChainBatch <= chain.link_count : first + 1 >= kChainBatch;
+        if (inside) {
+            index_t const at = first * chain.states_step;
+            index_t const step = kForward ? chain.states_step : -chain.states_step;
+            index_t const dt_step = kForward ? chain.dt_sums_step : -chain.dt_sums_step;
+            float const* dt_from = chain.dt_sums + first * chain.dt_sums_step;
+            float const* from = chain.states + at;
+#pragma unroll
+            for (int i = 0; i < kChainBatch; ++i, from += step, dt_from += dt_step) {
+                dt_sum[i] = *dt_from;
+                effect[i] = *from;
+            }
+            return;
+        }
+#pragma unroll
+        for (int i = 0; i < kChainBatch; ++i) {
+            dt_sum[i] = chain.dt_sums[clamped(i) * chain.dt_sums_step];
+            effect[i] = chain.states[clamped(i) * chain.states_step];
+        }
+    }
+};
+
+/// From `first` to the end of the record that is under way at the last of this CTA's links. All lanes of a warp come
+/// along; those whose state does not exist write nothing.
+template <bool kFast, bool kForward>
+__device__ __forceinline__ void follow(Chain const& chain, index_t first, index_t begin, index_t end, bool exists) {
+    float const A = *chain.A * kDecayFactor<kFast>;
+    index_t const step = kForward ? chain.states_step : -chain.states_step;
+    float carried = 0.0F;
+    bool was_cut = false;
+    ChainBatch next;
+    next.read<kForward>(chain, first);
+    for (index_t at = first;; at += kForward ? kChainBatch : -kChainBatch) {
+        ChainBatch const here = next;
+        next.read<kForward>(chain, kForward ? at + kChainBatch : at - kChainBatch);
+        bool const inside = kForward ? at + kChainBatch <= chain.link_count : at + 1 >= kChainBatch && !was_cut;
+        bool const all_go_on = __all_sync(~0U, inside && here.code == kGoesOn);
+        float* to = chain.states + at * chain.states_step;
+#pragma unroll
+        for (int i = 0; i < kChainBatch; ++i, to += step) {
+            float const factor = decay<kFast>(here.dt_sum[i] * A);
+            if (!all_go_on) {
+                int const code = __shfl_sync(~0U, here.code, i);
+                index_t const link = kForward ? at + i : at - i;
+                bool const over = kForward ? link >= chain.link_count || (link >= end && chain.cut_at(link))
+                                           : link < 0 || (link < begin && was_cut);
+                if (over) { return; }
+                was_cut = code == kNoTile; // of links against the order of time
+                if (exists) { *to = carried; }
+                if (code == kNoTile) { continue; }
+                if (code != kGoesOn) {
+                    bool const stored = code > 0 && chain.slots != nullptr && exists;
+                    carried = stored ? chain.slots[(code - 1) * chain.slot_size + chain.element] : 0.0F;
+                }
+            } else if (exists) {
+                *to = carried;
+            }
+            carried = fmaf(factor, carried, here.effect[i]);
+        }
+    }
+}
+
+/// A thread for each state and channel; blockIdx.y: where chains are looked for; blockIdx.z: h or the gradient. A chain
+/// begins where no record goes on from the link before, so that records are chained at the same time.
+template <class T>
+__global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T> const p) {
+    __shared__ int nearest;
+    bool const forward = blockIdx.z == 0;
+    index_t const begin = static_cast<index_t>(blockIdx.y) * kChainLinks;
+    index_t const end = min(begin + kChainLinks, p.link_count);
+    index_t const element = static_cast<index_t>(blockIdx.x) * kChainThreads + threadIdx.x;
+    bool const exists = element / p.padded < p.d_state && element % p.padded < p.d_inner;
+    int const n = exists ? static_cast<int>(element / p.padded) : 0;
+    int const e = exists ? static_cast<int>(element % p.padded) : 0;
+    index_t const in_slot = static_cast<index_t>(n) * p.d_inner + e;
+    float* const states = forward ? p.before : p.behind;
+    Chain const chain{p.links,
+                      p.link_count,
+                      p.A + in_slot,
+                      states + n * static_cast<index_t>(p.padded) + e,
+                      static_cast<index_t>(forward ? p.d_state + 2 : p.d_state) * p.padded,
+                      p.dt_sums + (forward ? 0 : p.link_count * p.padded) + e,
+                      p.padded,
+                      forward ? p.initial : p.d_final,
+                      p.slot_size(),
+                      in_slot};
+    if (threadIdx.x == 0) { nearest = kChainLinks; }
+    __syncthreads();
+    for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(end - begin); i += kChainThreads) {
+        if (chain.cut_at(forward ? begin + i : end - i)) {
+            atomicMin(&nearest, i);
+            break;
+        }
+    }
+    __syncthreads();
+    if (nearest == kChainLinks) { return; }
+    forward ? follow<sizeof(T) == 2, true>(chain, begin + nearest, begin, end, exists)
+            : follow<sizeof(T) == 2, false>(chain, end - nearest - 1, begin, end, exists);
+}
+
+} // namespace strandwave::scan_backward

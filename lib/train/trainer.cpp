@@ -1,0 +1,298 @@
+#include "lib/train/trainer.h"
+
+#include "lib/core/error.h"
+#include "lib/core/random.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace strandwave {
+namespace {
+
+constexpr index_t kPending = 256; ///< reports that wait on the device
+
+index_t counted(TrainBatch const& batch) {
+    if (batch.token_targets.empty()) { return batch.records(); }
+    return std::count_if(batch.token_targets.begin(), batch.token_targets.end(),
+                         [](std::int32_t target) { return target >= 0; });
+}
+
+void add(LossSums& to, LossSums const& from) {
+    to.loss += from.loss;
+    to.correct += from.correct;
+    to.count += from.count;
+}
+
+std::uint64_t step_seed(std::uint64_t seed, index_t step, index_t part) {
+    Random random(seed ^ (static_cast<std::uint64_t>(step) << 20) ^ static_cast<std::uint64_t>(part));
+    return random.bits();
+}
+
+} // namespace
+
+/// A part of each batch, with gradients of its own. The first one has the parameters and steps the optimiser.
+struct Trainer::Shard {
+    std::unique_ptr<TrainOps> ops;
+    MatrixStore memory;
+    DeviceParameters parameters;
+    std::optional<TrainModel> model;
+    index_t number = 0;
+    LossSums host_sums; ///< of the step, on the processor
+
+    // Of the first shard only.
+    float* moment1 = nullptr;
+    float* moment2 = nullptr;
+    std::uint8_t* flags = nullptr;
+    AdamWStep* step = nullptr;
+    double* squared_norm = nullptr;
+    LossSums* pending_sums = nullptr; ///< [kPending]
+    double* pending_norms = nullptr;  ///< [kPending]
+
+    explicit Shard(std::unique_ptr<TrainOps> ops_) : ops(std::move(ops_)), memory(*ops) {}
+
+    template <class T>
+    T* put(std::span<T const> values) {
+        auto const count = static_cast<index_t>(values.size());
+        T* const to = memory.array<T>(count);
+        ops->upload(to, values.data(), count * static_cast<index_t>(sizeof(T)));
+        return to;
+    }
+
+    void make_parameters(ModelParameters const& model_, TrainerState const& state, index_t first_layer) {
+        parameters.model = &model_;
+        parameters.values = put(std::span(state.values));
+        moment1 = put(std::span(state.moment1));
+        moment2 = put(std::span(state.moment2));
+        auto const bytes = parameter_flags(model_, first_layer);
+        flags = put(std::span<std::uint8_t const>(bytes));
+        step = memory.array<AdamWStep>(1);
+        squared_norm = memory.array<double>(1);
+        pending_sums = memory.array<LossSums>(kPending);
+        pending_norms = memory.array<double>(kPending);
+        parameters.working_type = ops->activation();
+        parameters.working = parameters.values;
+        if (parameters.working_type == DType::bf16) {
+            Matrix const copy = memory.matrix(DType::bf16, 1, model_.size);
+            ops->copy({parameters.values, DType::f32, 1, model_.size}, copy);
+            parameters.working = copy.data;
+        }
+    }
+
+    void make_gradients(index_t size) { parameters.gradients = memory.array<float>(size); }
+    std::vector<float> download(float const* from) {
+        std::vector<float> values(static_cast<std::size_t>(parameters.model->size));
+        ops->download(values.data(), from, parameters.model->size * dtype_bytes(DType::f32));
+        return values;
+    }
+};
+
+Trainer::Trainer(ModelParameters const& parameters, TrainerState const& state, Threads const& threads,
+                 TrainerOptions const& options)
+    : parameters_(parameters), threads_(threads), options_(options), step_(state.step) {
+    for (index_t i = 0; i < (options.device.is_gpu() ? 1 : kShards); ++i) {
+        auto shard = std::make_unique<Shard>(make_train_ops(options.device, options.dtype));
+        shard->number = i;
+        if (i == 0) {
+            shard->make_parameters(parameters, state, options.model.first_layer);
+        } else {
+            shard->parameters = shards_.front()->parameters;
+        }
+        shard->make_gradients(parameters.size);
+        shard->model.emplace(shard->parameters, *shard->ops, options.model);
+        shards_.push_back(std::move(shard));
+    }
+}
+
+Trainer::~Trainer() = default;
+
+index_t Trainer::bytes() const noexcept {
+    index_t bytes = 0;
+    for (auto const& shard : shards_) {
+        bytes += shard->memory.bytes_used() + shard->model->bytes();
+    }
+    return bytes;
+}
+
+void Trainer::step(std::span<TrainBatch const> batches) {
+    ++step_;
+    index_t count = 0;
+    for (auto const& batch : batches) {
+        count += counted(batch);
+    }
+    float const scale = 1.0F / static_cast<float>(std::max<index_t>(1, count));
+    if (shards_.size() == 1) {
+        run_shard(*shards_.front(), batches, scale);
+    } else {
+        std::vector<std::vector<TrainBatch>> parts(shards_.size());
+        for (auto const& batch : batches) {
+            auto split = split_batch(batch, kShards, parameters_.config.frame_length);
+            for (std::size_t i = 0; i < split.size(); ++i) {
+                parts[i].push_back(std::move(split[i]));
+            }
+        }
+        threads_.parallel_for(kShards, [&](index_t i) {
+            auto const n = static_cast<std::size_t>(i);
+            run_shard(*shards_[n], parts[n], scale);
+        });
+        add_shards();
+    }
+    update();
+}
+
+/// The gradients of a shard's batches, from zero.
+void Trainer::run_shard(Shard& shard, std::span<TrainBatch const> batches, float scale) {
+    shard.ops->replay(0, [&] {
+        shard.ops->zero(shard.parameters.gradients, parameters_.size * dtype_bytes(DType::f32));
+        shard.model->refresh();
+    });
+    shard.host_sums = {};
+    index_t part = shard.number;
+    for (auto const& batch : batches) {
+        if (batch.records() == 0) { continue; }
+        shard.model->put(batch, scale, step_seed(options_.seed, step_, part));
+        shard.model->forward_backward();
+        part += static_cast<index_t>(shards_.size());
+        if (shards_.size() > 1) {
+            add(shard.host_sums, shard.model->sums());
+        } else {
+            record_sums(shard);
+        }
+    }
+    shard.ops->replay(1, [&] { shard.model->finish_gradients(); });
+}
+
+/// Sums the gradients of all shards into the first one's, in order.
+void Trainer::add_shards() {
+    constexpr index_t kRun = 1 << 14;
+    index_t const size = parameters_.size;
+    threads_.parallel_for((size + kRun - 1) / kRun, [&](index_t run) {
+        index_t const begin = run * kRun;
+        Matrix const to{shards_[0]->parameters.gradients + begin, DType::f32, 1, std::min(kRun, size - begin)};
+        for (std::size_t i = 1; i < shards_.size(); ++i) {
+            shards_[0]->ops->add({shards_[i]->parameters.gradients + begin, DType::f32, 1, to.cols}, to);
+        }
+    });
+}
+
+void Trainer::update() {
+    auto& shard = *shards_.front();
+    AdamWStep const step = adamw_step(options_.optimizer, step_, options_.steps);
+    shard.ops->upload(shard.step, &step, sizeof(step));
+    shard.ops->replay(2, [&] {
+        shard.ops->squared_norm(shard.parameters.gradients, shard.flags, parameters_.size, shard.squared_norm);
+        AdamWArgs args;
+        args.parameters = shard.parameters.values;
+        args.gradients = shard.parameters.gradients;
+        args.moment1 = shard.moment1;
+        args.moment2 = shard.moment2;
+        args.flags = shard.flags;
+        args.count = parameters_.size;
+        args.step = shard.step;
+        args.squared_norm = shard.squared_norm;
+        args.working =
+            shard.parameters.working_type == DType::bf16 ? static_cast<bf16_t*>(shard.parameters.working) : nullptr;
+        shard.ops->adamw(args);
+    });
+    StepReport report;
+    report.step = step_;
+    report.learning_rate = learning_rate(options_.optimizer, step_, options_.steps);
+    for (auto const& s : shards_) {
+        add(report.sums, s->host_sums);
+    }
+    waiting_.push_back({report, pending_});
+    shard.ops->copy_bytes(shard.pending_norms + (static_cast<index_t>(waiting_.size()) - 1), shard.squared_norm,
+                          sizeof(double));
+    if (waiting_.size() == static_cast<std::size_t>(kPending)) { collect(); }
+}
+
+/// Keeps the sums of a batch on the device until they are asked for.
+void Trainer::record_sums(Shard& shard) {
+    if (pending_ == kPending) { collect(); }
+    shard.ops->copy_bytes(shard.pending_sums + pending_, shard.model->device_sums(), sizeof(LossSums));
+    ++pending_;
+}
+
+/// Brings what waits on the device into reports_; sums of a step that is not done yet wait on the host.
+void Trainer::collect() {
+    auto& shard = *shards_.front();
+    std::vector<LossSums> sums(static_cast<std::size_t>(pending_));
+    std::vector<double> norms(waiting_.size());
+    shard.ops->download(sums.data(), shard.pending_sums, pending_ * static_cast<index_t>(sizeof(LossSums)));
+    shard.ops->download(norms.data(), shard.pending_norms, static_cast<index_t>(norms.size() * sizeof(double)));
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+        auto report = waiting_[i].report;
+        add(report.sums, unfinished_);
+        unfinished_ = {};
+        for (; next < static_cast<std::size_t>(waiting_[i].sums_end); ++next) {
+            add(report.sums, sums[next]);
+        }
+        report.gradient_norm = std::sqrt(norms[i]);
+        reports_.push_back(report);
+    }
+    for (; next < sums.size(); ++next) {
+        add(unfinished_, sums[next]);
+    }
+    waiting_.clear();
+    pending_ = 0;
+}
+
+std::vector<StepReport> Trainer::reports() {
+    collect();
+    return std::exchange(reports_, {});
+}
+
+LossSums Trainer::evaluate(TrainBatch const& batch, std::vector<float>* outputs) {
+    auto const parts = split_batch(batch, static_cast<index_t>(shards_.size()), parameters_.config.frame_length);
+    std::vector<LossSums> sums(parts.size());
+    std::vector<std::vector<float>> logits(parts.size());
+    threads_.parallel_for(static_cast<index_t>(parts.size()), [&](index_t i) {
+        auto const n = static_cast<std::size_t>(i);
+        if (parts[n].records() == 0) { return; }
+        auto& model = *shards_[n]->model;
+        model.refresh();
+        model.put(parts[n], 1.0F, 0);
+        model.evaluate();
+        sums[n] = model.sums();
+        if (outputs != nullptr) { logits[n] = model.outputs(); }
+    });
+    LossSums all;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        add(all, sums[i]);
+        if (outputs != nullptr) { outputs->insert(outputs->end(), logits[i].begin(), logits[i].end()); }
+    }
+    return all;
+}
+
+TrainerState Trainer::state() {
+    auto& shard = *shards_.front();
+    return {step_, shard.download(shard.parameters.values), shard.download(shard.moment1),
+            shard.download(shard.moment2)};
+}
+
+std::vector<TrainBatch> split_batch(TrainBatch const& batch, index_t parts, index_t frame_length) {
+    std::vector<TrainBatch> result(static_cast<std::size_t>(parts));
+    index_t const total = batch.positions();
+    index_t const values =
+        batch.records() == 0 ? 0 : static_cast<index_t>(batch.pooled_targets.size()) / batch.records();
+    index_t done = 0;
+    for (index_t i = 0; i < batch.records(); ++i) {
+        auto const n = static_cast<std::size_t>(i);
+        index_t const length = batch.lengths[n];
+        // The part in which the middle of the record lies.
+        auto& part = result[static_cast<std::size_t>((2 * done + length) * parts / (2 * std::max<index_t>(1, total)))];
+        auto const copy = [](auto const& from, auto& to, index_t begin, index_t count) {
+            if (!from.empty()) { to.insert(to.end(), from.begin() + begin, from.begin() + begin + count); }
+        };
+        copy(batch.tokens, part.tokens, done, length);
+        copy(batch.frames, part.frames, done * frame_length, length * frame_length);
+        copy(batch.token_targets, part.token_targets, done, length);
+        copy(batch.pooled_targets, part.pooled_targets, i * values, values);
+        copy(batch.examples, part.examples, i, 1);
+        part.lengths.push_back(length);
+        done += length;
+    }
+    return result;
+}
+
+} // namespace strandwave

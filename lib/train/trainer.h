@@ -1,0 +1,92 @@
+#pragma once
+
+#include "lib/core/device.h"
+#include "lib/core/threads.h"
+#include "lib/train/schedule.h"
+#include "lib/train/train_model.h"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace strandwave {
+
+struct TrainerOptions {
+    TrainModelOptions model;
+    OptimizerOptions optimizer;
+    index_t steps = 0; ///< of the whole training, for the schedule
+    std::uint64_t seed = 1;
+    Device device;
+    DType dtype = DType::f32; ///< of matrix products and activations; bf16 on a GPU only
+};
+
+/// What a step found.
+struct StepReport {
+    index_t step = 0; ///< 1, 2, ...
+    LossSums sums;
+    double gradient_norm = 0; ///< before clipping; not finite: the step was left out
+    double learning_rate = 0;
+};
+
+/// Parameters with their AdamW moments, as host vectors `[ModelParameters::size]`: all that a training run carries from
+/// step to step, beside its number.
+struct TrainerState {
+    index_t step = 0; ///< steps done
+    std::vector<float> values, moment1, moment2;
+};
+
+/// Trains a model step by step. On a GPU steps are queued, and reports come when they are asked for. On the processor a
+/// batch is cut into kShards parts of whole records, which run beside each other; their gradients are added in order,
+/// so that the number of threads does not matter to the bit.
+/// The same state, batches and options give the same bits, on one device and build.
+class Trainer {
+public:
+    static constexpr index_t kShards = 8;
+
+    /// Throws device, unsupported, shape_mismatch.
+    Trainer(ModelParameters const& parameters, TrainerState const& state, Threads const& threads,
+            TrainerOptions const& options);
+    ~Trainer();
+
+    /// One step on the gradients of all `batches` together (gradient accumulation).
+    void step(std::span<TrainBatch const> batches);
+
+    /// Reports of the steps since the last call, in order; waits for them.
+    std::vector<StepReport> reports();
+
+    /// Loss of a batch without training, and the logits of its records `[records, outputs]` (pooled objectives).
+    LossSums evaluate(TrainBatch const& batch, std::vector<float>* outputs = nullptr);
+
+    TrainerState state();
+    index_t steps_done() const noexcept { return step_; }
+    index_t bytes() const noexcept; ///< of memory for parameters, gradients, activations
+
+private:
+    struct Shard;
+    void run_shard(Shard& shard, std::span<TrainBatch const> batches, float scale);
+    void add_shards();
+    void update();
+    void record_sums(Shard& shard);
+    void collect();
+
+    ModelParameters const& parameters_;
+    Threads const& threads_;
+    TrainerOptions options_;
+    std::vector<std::unique_ptr<Shard>> shards_;
+    index_t step_ = 0;
+
+    /// A step whose norm, and on a GPU whose sums, wait on the device: those before `sums_end`.
+    struct Waiting {
+        StepReport report;
+        index_t sums_end;
+    };
+    std::vector<Waiting> waiting_;
+    index_t pending_ = 0; ///< sums that wait on the device
+    LossSums unfinished_; ///< sums of a step under way that were collected
+    std::vector<StepReport> reports_;
+};
+
+/// Records of a batch in `parts` runs of nearly equal numbers of positions, in order; some may be empty.
+std::vector<TrainBatch> split_batch(TrainBatch const& batch, index_t parts, index_t frame_length);
+
+} // namespace strandwave
