@@ -70,6 +70,7 @@ public:
         options.label_smoothing = 0;
         options.audio = {};
         options.reverse_complement = false;
+        options.substitutions = 0;
         options.max_length = options.crop;
         // As much at once as a training batch has, when records are cut; they may be longer otherwise.
         validation_.emplace(set_, split_.validation, options);

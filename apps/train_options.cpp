@@ -60,6 +60,10 @@ void add_batch_options(CLI::App& command, TrainFlags& flags) {
     batch.add("--accumulate", flags.accumulate, "Batches whose gradients make one step")->check(at_least(1));
     batch.flag("--reverse-complement", flags.batch.reverse_complement,
                "Read every other DNA record, at random, from its other strand");
+    batch
+        .add("--substitutions", flags.batch.substitutions,
+             "DNA: replace up to this share of a record's bases at random, as a noisy sequencer does")
+        ->check(share());
     batch.add("--mask-share", flags.batch.mask_share, "Share of tokens that masked-token asks for")->check(share());
     batch.add("--label-smoothing", flags.batch.label_smoothing, "Share of a target that goes to all classes")
         ->check(share());

@@ -87,12 +87,13 @@ void BatchSampler::check() const {
     require(pooled || !reads_frames(), "a model of frames cannot be trained to predict tokens");
     require(dna || options_.objective != Objective::masked_token, "masked tokens are for DNA");
     require(dna || !options_.reverse_complement, "sound has no reverse complement");
+    require(options_.substitutions == 0 || (dna && pooled), "bases are replaced in DNA, for objectives of records");
     require(options_.objective != Objective::classification || set_.target() == TargetKind::classes,
             "classification needs records with classes");
     require(options_.objective != Objective::regression || set_.target() == TargetKind::values,
             "regression needs records with numbers");
-    require(share(options_.mask_share) && share(options_.label_smoothing) && share(audio.noise_probability) &&
-                share(audio.mix_probability),
+    require(share(options_.mask_share) && share(options_.substitutions) && share(options_.label_smoothing) &&
+                share(audio.noise_probability) && share(audio.mix_probability),
             "shares and probabilities lie between 0 and 1");
     require(options_.class_weights.empty() || options_.class_weights.size() == set_.classes().size(),
             "there must be one class weight for each class");
@@ -171,6 +172,11 @@ void BatchSampler::add_training(index_t example, index_t most, Random& random, S
         index_t const count = most > 0 ? std::min(most, length) : length;
         auto const begin = static_cast<index_t>(random.below(static_cast<std::uint64_t>(length - count) + 1));
         add_tokens(example, begin, count, options_.reverse_complement && random.bits() >> 63U != 0, batch);
+        if (options_.substitutions > 0) {
+            View<std::int32_t, 1> const added{batch.tokens.data() + batch.tokens.size() - batch.lengths.back(),
+                                              batch.lengths.back()};
+            substitute_bases(alphabet_, random.uniform(0, options_.substitutions), random, added);
+        }
     } else {
         cut_sound(example, span_of(most), random, scratch.wave);
         if (options_.audio.mix_probability > 0 && random.uniform() < options_.audio.mix_probability) {

@@ -18,6 +18,8 @@ struct BatchOptions {
     index_t batch_tokens = 0;         ///< > 0: positions of a batch, a multiple of `crop`; records do not count then
     index_t crop = 0;                 ///< positions at most of a record; 0: whole records
     bool reverse_complement = false;  ///< every other DNA record, at random, is read from its other strand
+    double substitutions = 0;         ///< DNA of pooled objectives: a share, from U(0, this) for each record, of bases
+                                      ///< is replaced by others
     double mask_share = 0.15;         ///< masked_token
     double label_smoothing = 0;       ///< e: targets (1 - e) onehot + e / classes
     std::vector<float> class_weights; ///< factors of the targets, one a class; empty: 1

@@ -58,4 +58,15 @@ void mask_tokens(TokenAlphabet const& alphabet, double share, Random& random, Vi
     }
 }
 
+void substitute_bases(TokenAlphabet const& alphabet, double share, Random& random,
+                      View<std::int32_t, 1> tokens) noexcept {
+    for (index_t t = 0; t < tokens.size; ++t) {
+        bool const hit = random.uniform() < share;
+        if (!hit || !alphabet.learned[static_cast<std::uint8_t>(tokens(t))]) { continue; }
+        auto const own = std::find(alphabet.bases.begin(), alphabet.bases.end(), tokens(t)) - alphabet.bases.begin();
+        auto const other = (static_cast<std::size_t>(own) + 1 + random.below(3)) % alphabet.bases.size();
+        tokens(t) = alphabet.bases[other];
+    }
+}
+
 } // namespace strandwave

@@ -30,4 +30,8 @@ void next_token_targets(TokenAlphabet const& alphabet, View<std::int32_t const, 
 void mask_tokens(TokenAlphabet const& alphabet, double share, Random& random, View<std::int32_t, 1> tokens,
                  View<std::int32_t, 1> targets) noexcept;
 
+/// Noise of a sequencer: each token to be learned becomes another one of A C G T with probability `share`.
+void substitute_bases(TokenAlphabet const& alphabet, double share, Random& random,
+                      View<std::int32_t, 1> tokens) noexcept;
+
 } // namespace strandwave
