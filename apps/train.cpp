@@ -54,6 +54,8 @@ public:
         if (!flags.resume) { refuse_to_overwrite(path_, flags.output.force); }
         std::error_code error;
         fs::create_directories(path_ / "training", error);
+        // Of the run that --force replaces, nothing is left to go on from.
+        if (!error && !flags.resume) { fs::remove(checkpoint(), error); }
         if (error) { throw Error(ErrorCode::io, path_.string() + ": cannot be written: " + error.message()); }
     }
 
@@ -189,7 +191,7 @@ TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t s
     return options;
 }
 
-ExitCode run(TrainFlags flags, std::string const& resolved) {
+ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     ScratchFolder const scratch;
     Score const score = score_of(flags);
     auto const chosen = choose_devices(flags.device);
@@ -242,7 +244,7 @@ ExitCode run(TrainFlags flags, std::string const& resolved) {
                             (checkpoint.best_step > 0 ? ": that of step " + std::to_string(checkpoint.best_step) +
                                                             ", score " + std::to_string(checkpoint.best_score)
                                                       : ""));
-    return ExitCode::done;
+    return source->failed() > 0 ? ExitCode::records_failed : ExitCode::done;
 }
 
 } // namespace
@@ -259,6 +261,7 @@ void add_train_command(CLI::App& program, CommandResult& result) {
         "held out. Its folder `training` has metrics.tsv, curves.svg, train.toml (all options, for --config) and the\n"
         "checkpoint that --resume goes on from, to the same bits on the same device. --config FILE reads options from\n"
         "the section [train] of a TOML file; the command line goes first.\n"
+        "Exit code: 0 all done, 1 some records failed, 2 usage or set-up.\n"
         "\nExamples:\n"
         "  strandwave train --model data/configs/caduceus-ps --labels-from header train.fa --held-out 0.1 --epochs 10 "
         "-o model/\n"

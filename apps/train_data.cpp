@@ -20,6 +20,7 @@ std::vector<float> balance(TrainingSet const& set, std::vector<index_t> const& e
         ++counts[as_size(set[i].label)];
     }
     std::vector<float> weights;
+    weights.reserve(counts.size());
     for (index_t const count : counts) {
         weights.push_back(count == 0
                               ? 0.0F
@@ -59,6 +60,10 @@ public:
         : set_(all_files(flags), set_options(flags, preprocessor, model)), split_(split(flags, set_)) {
         thin(flags.validation_examples);
         report(flags);
+        if (set_.target() == TargetKind::classes && set_.classes().size() < 2) {
+            throw Error(ErrorCode::invalid_argument, "a classifier needs records of two classes or more; " +
+                                                         std::to_string(set_.classes().size()) + " found");
+        }
         BatchOptions options = flags.batch;
         options.objective = parse_objective(flags.objective);
         options.seed = flags.seed;
@@ -93,6 +98,7 @@ public:
     }
     std::vector<std::string> classes() const override { return set_.classes(); }
     bool validates() const override { return validation_.has_value(); }
+    index_t failed() const override { return set_.report().failed; }
 
 private:
     static std::vector<std::filesystem::path> all_files(TrainFlags const& flags) {
@@ -111,7 +117,7 @@ private:
             options.labels = &*labels_;
         }
         options.failure = [](UnitFailure const& failure) {
-            log_error(failure.unit.file + ": " + failure.unit.name + ": " + failure.error.message());
+            log_error(failure.error.message() + " [" + std::string(error_code_name(failure.error.code())) + "]");
         };
         return options;
     }
@@ -210,6 +216,7 @@ private:
 
 std::unique_ptr<TrainingSource> open_files(TrainFlags const& flags, PreprocessorConfig const& preprocessor,
                                            ModelConfig const& model) {
+    if (flags.input.files.empty()) { throw Error(ErrorCode::invalid_argument, "give INPUT files, or --synthetic"); }
     return std::make_unique<Files>(flags, preprocessor, model);
 }
 

@@ -6,10 +6,10 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <numbers>
-#include <sstream>
 #include <unistd.h>
 
 namespace strandwave {
@@ -17,6 +17,21 @@ namespace {
 
 constexpr char const* kHeader =
     "step\tset\tloss\taccuracy\tscore\tlearning_rate\tgradient_norm\tpositions_per_s\tseconds\n";
+
+constexpr std::size_t kColumns = 9;
+
+/// Cells may be empty.
+std::vector<std::string> split_row(std::string const& line) {
+    std::vector<std::string> cells(1);
+    for (char const c : line) {
+        if (c == '\t') {
+            cells.emplace_back();
+        } else {
+            cells.back() += c;
+        }
+    }
+    return cells;
+}
 
 void write_text(std::filesystem::path const& path, std::string const& text) {
     auto const bytes = std::as_bytes(std::span(text));
@@ -46,15 +61,20 @@ void TrainingLog::read(index_t step) {
     std::string line;
     std::getline(in, line);
     while (std::getline(in, line)) {
-        std::istringstream words(line);
+        auto const cells = split_row(line);
+        if (cells.size() != kColumns) { continue; }
+        auto const number = [&](std::size_t column) { return std::strtod(cells[column].c_str(), nullptr); };
         Row row;
-        std::string set;
-        if (!(words >> row.step >> set >> row.loss >> row.accuracy)) { continue; }
-        std::string score;
-        words >> score >> row.learning_rate >> row.gradient_norm >> row.tokens_per_s >> row.seconds;
-        row.validation = set == "validation";
-        row.score = row.validation ? std::strtod(score.c_str(), nullptr) : 0;
+        row.step = std::strtoll(cells[0].c_str(), nullptr, 10);
         if (row.step > step) { continue; }
+        row.validation = cells[1] == "validation";
+        row.loss = number(2);
+        row.accuracy = number(3);
+        row.score = number(4); // "-" is 0
+        row.learning_rate = number(5);
+        row.gradient_norm = number(6);
+        row.tokens_per_s = number(7);
+        row.seconds = number(8);
         before_ = std::max(before_, row.seconds);
         rows_.push_back(row);
     }

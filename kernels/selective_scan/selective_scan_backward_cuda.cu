@@ -1,9 +1,9 @@
-// A tile is up to 32 rows of one segment, counted from the segment's start; a CTA takes 64 channels of it. Four
-// kernels:
+// A tile is up to 32 rows of one segment, counted from the segment's start; a CTA takes 64 channels, and in large calls
+// several tiles one after the other. Four kernels:
 //   1. survey: what each tile does to h that comes from before it and to a gradient that comes from behind it. Segments
 //      of one tile are left out.
 //   2. chain: from tile to tile of each segment, h in the order of time and the gradient against it.
-//   3. walk: all gradients of a tile, and its sums for dA, dD, ddelta_bias, and over its channels for dB and dC.
+//   3. walk: all gradients of a tile, and sums for dA, dD, ddelta_bias, and over its channels for dB and dC.
 //   4. those sums over tiles and groups of channels.
 // Tiles are short because h of a whole tile is kept in shared memory while the gradient goes back through it, at every
 // fourth row; what lies between is computed twice. So long segments pay for their exponentials three times.
@@ -12,7 +12,7 @@
 #include "kernels/selective_scan/selective_scan_backward_survey.cuh"
 #include "lib/core/check.h"
 
-#include <initializer_list>
+#include <algorithm>
 #include <string>
 
 namespace strandwave {
@@ -20,6 +20,8 @@ namespace scan_backward {
 namespace {
 
 constexpr char const* kOp = "selective_scan_backward";
+
+constexpr index_t kMostStride = index_t{1} << 24; ///< elements: bytes of kTileRows rows are 32 bits wide
 
 index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
 
@@ -46,22 +48,43 @@ struct Layout {
 
 template <class T>
 Matrix<T> matrix(DeviceMatrix const& m) {
-    return {static_cast<T*>(m.data), m.row_stride};
+    return {static_cast<T*>(m.data), m.row_stride, static_cast<int>(m.row_stride * dtype_bytes(m.dtype))};
 }
 
-bool all_in_quads(std::initializer_list<DeviceMatrix> matrices) {
+bool all_in_quads(SelectiveScanBackwardCudaArgs const& a) {
     bool all = true;
-    for (auto const& m : matrices) {
+    for (auto const* parameters : {a.A, a.D, a.delta_bias, a.initial, a.d_final}) {
+        all = all && in_quads(parameters);
+    }
+    for (auto const& m : {a.u, a.delta, a.z, a.dy, a.du, a.ddelta, a.dz, a.y, a.B, a.C, a.dB, a.dC}) {
         all = all && (m.data == nullptr || in_quads(m));
     }
     return all;
 }
 
-template <class T>
-Params<T> make_params(SelectiveScanBackwardCudaArgs const& a, char* scratch) {
+/// Links that a CTA walks: fewer sums and starts of CTAs, as long as there are many CTAs for each multiprocessor. Only
+/// the order of the sums for parameters depends on it.
+int links_a_run(index_t ctas) {
+    constexpr index_t kEnough = 4096;
+    constexpr int kMostLinks = 8;
+    int links = 1;
+    while (links < kMostLinks && ctas / (2 * links) >= kEnough) {
+        links *= 2;
+    }
+    return links;
+}
+
+/// Few enough that records are chained at the same time, too many for CTAs without a chain to count.
+int links_a_chain_cta(index_t links) {
+    constexpr index_t kFewLinks = 128;
+    return links <= kFewLinks ? 8 : static_cast<int>(std::clamp(links / 64, index_t{32}, index_t{512}));
+}
+
+template <class T, bool kVector>
+Params<T, kVector> make_params(SelectiveScanBackwardCudaArgs const& a, char* scratch) {
     Layout const layout(a.block_count, a.u.cols, a.d_state);
     auto const floats = [&](index_t bytes) { return reinterpret_cast<float*>(scratch + bytes); };
-    Params<T> p{};
+    Params<T, kVector> p{};
     p.u = matrix<T const>(a.u);
     p.delta = matrix<T const>(a.delta);
     p.z = matrix<T const>(a.z);
@@ -91,69 +114,77 @@ Params<T> make_params(SelectiveScanBackwardCudaArgs const& a, char* scratch) {
     p.behind = floats(layout.behind);
     p.sums = floats(layout.sums);
     p.link_count = layout.links;
+    p.run_links = links_a_run(layout.links * layout.groups);
+    p.chain_links = links_a_chain_cta(layout.links);
     p.d_inner = static_cast<int>(a.u.cols);
     p.d_state = static_cast<int>(a.d_state);
     p.padded = static_cast<int>(layout.padded);
     p.groups = static_cast<int>(layout.groups);
     p.state_groups = static_cast<int>(layout.state_groups);
-    p.vector_channels = all_in_quads({a.u, a.delta, a.z, a.dy, a.du, a.ddelta, a.dz, a.y});
-    p.vector_states = all_in_quads({a.B, a.C, a.dB, a.dC});
-    p.vector_parameters = a.u.cols % kQuad == 0 && in_quads(a.A) && in_quads(a.initial) && in_quads(a.d_final);
     p.states_are_bf16 = a.B.dtype == DType::bf16;
     p.delta_is_dt = a.delta_is_dt;
     p.accumulate_gate = a.accumulate_gate;
     return p;
 }
 
-template <class T, bool kMany>
-void launch_walk(Params<T> const& p, unsigned int ctas, GpuStream stream) {
+template <bool kMany, class T, bool kVector>
+void launch_walk(Params<T, kVector> const& p, unsigned int ctas, GpuStream stream) {
     constexpr auto kShared = sizeof(WalkMemory<kMany>);
     auto const set = [](cudaFuncAttribute attribute, int value) {
-        check_cuda(cudaFuncSetAttribute(walk_tiles<T, kMany>, attribute, value), kOp);
+        check_cuda(cudaFuncSetAttribute(walk_tiles<T, kVector, kMany>, attribute, value), kOp);
     };
     set(cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kShared));
     set(cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-    walk_tiles<T, kMany><<<ctas, kThreads, kShared, stream>>>(p);
+    walk_tiles<T, kVector, kMany><<<ctas, kThreads, kShared, stream>>>(p);
     check_launch(kOp);
 }
 
-template <class T>
-void launch_sums(Params<T> const& p, bool copy_initial, GpuStream stream) {
+template <class T, bool kVector>
+void launch_sums(Params<T, kVector> const& p, bool copy_initial, GpuStream stream) {
     index_t const row_threads = p.block_count * kBlockRows * p.state_groups * 2 * kStates / kQuad;
     SumsPlan plan{};
     plan.row_ctas = static_cast<unsigned int>(divide_up(row_threads, kThreads));
     plan.parameter_ctas = static_cast<unsigned int>(divide_up(parameter_sums(p), kFoldQuads * kQuad));
-    plan.chunks = static_cast<unsigned int>(divide_up(p.link_count, kFold));
+    plan.runs = divide_up(p.link_count, p.run_links);
+    plan.chunks = static_cast<unsigned int>(divide_up(plan.runs, kFold));
     auto const initial_ctas = static_cast<unsigned int>(copy_initial ? p.link_count : 0);
-    sum_up<T><<<plan.row_ctas + plan.parameter_ctas * plan.chunks + initial_ctas, kThreads, 0, stream>>>(p, plan);
+    sum_up<T, kVector>
+        <<<plan.row_ctas + plan.parameter_ctas * plan.chunks + initial_ctas, kThreads, 0, stream>>>(p, plan);
     check_launch(kOp);
     if (plan.chunks == 1) { return; }
-    sum_chunks<T><<<plan.parameter_ctas, kThreads, 0, stream>>>(p, plan);
+    sum_chunks<T, kVector><<<plan.parameter_ctas, kThreads, 0, stream>>>(p, plan);
     check_launch(kOp);
 }
 
-template <class T>
+template <class T, bool kVector>
 void launch(SelectiveScanBackwardCudaArgs const& a, char* scratch, GpuStream stream) {
-    auto const p = make_params<T>(a, scratch);
-    auto const ctas = static_cast<unsigned int>(p.link_count * p.groups);
+    auto const p = make_params<T, kVector>(a, scratch);
+    auto const runs = static_cast<unsigned int>(divide_up(p.link_count, p.run_links) * p.groups);
     bool const long_segments = a.block_count > kTileBlocks; // there may be some
     if (long_segments) {
-        survey_tiles<T><<<dim3(ctas, static_cast<unsigned int>(p.state_groups)), kThreads, 0, stream>>>(p);
+        dim3 const survey_grid(runs, static_cast<unsigned int>(p.state_groups));
+        survey_tiles<T, kVector><<<survey_grid, kThreads, 0, stream>>>(p);
         check_launch(kOp);
         index_t const elements = a.d_state * p.padded;
         dim3 const grid(static_cast<unsigned int>(divide_up(elements, kChainThreads)),
-                        static_cast<unsigned int>(divide_up(p.link_count, kChainLinks)), 2);
-        chain_tiles<T><<<grid, kChainThreads, 0, stream>>>(p);
+                        static_cast<unsigned int>(divide_up(p.link_count, p.chain_links)), 2);
+        chain_tiles<T, kVector><<<grid, kChainThreads, 0, stream>>>(p);
         check_launch(kOp);
     }
-    p.d_state > kStates ? launch_walk<T, true>(p, ctas, stream) : launch_walk<T, false>(p, ctas, stream);
+    p.d_state > kStates ? launch_walk<true>(p, runs, stream) : launch_walk<false>(p, runs, stream);
     launch_sums(p, long_segments && a.d_initial != nullptr, stream);
+}
+
+template <class T>
+void launch_for(SelectiveScanBackwardCudaArgs const& a, char* scratch, GpuStream stream) {
+    all_in_quads(a) ? launch<T, true>(a, scratch, stream) : launch<T, false>(a, scratch, stream);
 }
 
 void check_like(char const* name, DeviceMatrix const& m, index_t rows, index_t cols, DType dtype) {
     std::string const what(name);
     check_extent(kOp, ("rows of " + what).c_str(), m.rows, rows);
     check_extent(kOp, ("columns of " + what).c_str(), m.cols, cols);
+    if (m.row_stride > kMostStride) { throw Error(ErrorCode::too_large, std::string(kOp) + ": rows of " + what); }
     if (m.dtype != dtype) { throw Error(ErrorCode::unsupported, std::string(kOp) + ": types differ, of " + what); }
 }
 
@@ -202,8 +233,8 @@ void selective_scan_backward_cuda(SelectiveScanBackwardCudaArgs const& args, Sca
     if (scan_backward::Layout(args.block_count, args.u.cols, args.d_state).bytes > scratch.bytes()) {
         throw Error(ErrorCode::too_large, "selective_scan_backward: the scratch was made for fewer rows or channels");
     }
-    args.u.dtype == DType::f32 ? scan_backward::launch<float>(args, scratch.data(), stream)
-                               : scan_backward::launch<__nv_bfloat16>(args, scratch.data(), stream);
+    args.u.dtype == DType::f32 ? scan_backward::launch_for<float>(args, scratch.data(), stream)
+                               : scan_backward::launch_for<__nv_bfloat16>(args, scratch.data(), stream);
 }
 
 } // namespace strandwave

@@ -6,69 +6,70 @@
 namespace strandwave::scan_backward {
 
 /// What needs the sums over all states, for a tile's rows: du, ddelta, dz, y and the sums for dD and ddelta_bias.
-template <class T, bool kMany>
+template <class T, bool kVector, bool kMany>
 class Finish {
 public:
-    __device__ __forceinline__ Finish(Params<T> const& p_, Tile const& tile_, int group, WalkShared& s_,
+    __device__ __forceinline__ Finish(Params<T, kVector> const& p_, Tile const& tile_, int group, WalkShared& s_,
                                       StateSums const& many_)
         : p(p_), tile(tile_), share(p_, group), s(s_), many(many_), du(p_.du, tile_, share),
           ddelta(p_.ddelta, tile_, share), dz(p_.dz, tile_, share), y(p_.y, tile_, share) {}
 
-    /// Leaves sums of each warp in shared memory.
+    /// Adds to the sums of each warp in shared memory.
     __device__ __forceinline__ void run() {
-        load_parameters(p.D, share, D);
-        load_parameters(p.delta_bias, share, bias);
-        InputReader<T> reader(p, tile, share);
+        load_parameters<kVector>(p.D, share, D);
+        load_parameters<kVector>(p.delta_is_dt ? nullptr : p.delta_bias, share, bias);
+        InputReader<T, kVector> const reader(p, tile, share, !p.delta_is_dt);
+        Inputs<T> next;
+        reader.read(share.row, next);
+        int const rows = tile.rows;
 #pragma unroll 1
-        for (int first = share.row; first < tile.rows; first += Inputs<T>::kCount * kRowsAtOnce) {
-            Inputs<T> in;
-            reader.next(in);
-#pragma unroll
-            for (int k = 0; k < Inputs<T>::kCount; ++k) {
-                finish_row(first + k * kRowsAtOnce, in.u[k], in.delta[k], in.z[k], in.dy[k]);
-                du.next();
-                ddelta.next();
-                dz.next();
-                y.next();
-            }
+        for (int row = share.row; row < rows; row += kRowsAtOnce) {
+            InputValues in(next);
+            reader.read(row + kRowsAtOnce, next);
+            if (share.count > 0) { finish_row(row, in); }
         }
-        static_assert(kRowsAtOnce / kWarps == 2);
-        int const lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-        for (int i = 0; i < kQuad; ++i) {
-            sum_D[i] = add_other(sum_D[i], sum_D[i], 16);
-            sum_bias[i] = add_other(sum_bias[i], sum_bias[i], 16);
-        }
-        if (lane >= kQuadsARow) { return; }
-        auto& to = s.sums.channels[threadIdx.x / 32];
-        store<float, kQuad>(sum_D, &to[0][share.channel]);
-        store<float, kQuad>(sum_bias, &to[1][share.channel]);
+        add_to_channels(0, sum_D);
+        add_to_channels(1, sum_bias);
     }
 
 private:
     static constexpr bool kFast = sizeof(T) == 2;
 
-    __device__ __forceinline__ void finish_row(int row, Quad<T> u_quad, Quad<T> delta_quad, Quad<T> z_quad,
-                                               Quad<T> dy_quad) {
-        if (row >= tile.rows || share.count == 0) { return; }
+    __device__ __forceinline__ void add_to_channels(int which, float (&sum)[kQuad]) const {
+        static_assert(kRowsAtOnce / kWarps == 2);
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            sum[i] = add_other(sum[i], sum[i], 16);
+        }
+        if (threadIdx.x % 32 >= kQuadsARow) { return; }
+        float* const to = &s.channels[threadIdx.x / 32][which][share.channel];
+        float before[kQuad];
+        load4(to, before);
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            sum[i] += before[i];
+        }
+        store<float, kQuad>(sum, to);
+    }
+
+    __device__ __forceinline__ void finish_row(int row, InputValues& in) {
         float dt[kQuad], ds[kQuad], Ch[kQuad], Ag[kQuad], Bg[kQuad];
         read_sums(row, dt, ds, Ch, Ag, Bg);
-        float u[kQuad], u_gradient[kQuad], slope[kQuad];
-        unpack(u_quad, u);
-        unpack(delta_quad, slope);
+        float u_gradient[kQuad];
+        float(&slope)[kQuad] = in.delta;
         slopes(dt, slope);
 #pragma unroll
         for (int i = 0; i < kQuad; ++i) {
             u_gradient[i] = fmaf(D[i], ds[i], dt[i] * Bg[i]);
-            slope[i] *= fmaf(Bg[i], u[i], Ag[i] * kAgFactor);
-            sum_D[i] = fmaf(ds[i], u[i], sum_D[i]);
+            slope[i] *= fmaf(Bg[i], in.u[i], Ag[i] * kAgFactor);
+            sum_D[i] = fmaf(ds[i], in.u[i], sum_D[i]);
             sum_bias[i] += slope[i];
-            Ch[i] = fmaf(D[i], u[i], Ch[i]);
+            Ch[i] = fmaf(D[i], in.u[i], Ch[i]);
         }
-        store_quad(u_gradient, du.at, share.count, p.vector_channels);
-        store_quad(slope, ddelta.at, share.count, p.vector_channels);
-        if (p.z.exists()) { store_gate(z_quad, dy_quad, Ch); }
-        if (p.y.exists()) { add_quad(Ch, y.at); }
+        store_quad<kVector>(u_gradient, du.at(row), share.count);
+        store_quad<kVector>(slope, ddelta.at(row), share.count);
+        if (p.z.exists()) { store_gate(in, Ch, dz.at(row)); }
+        if (p.y.exists()) { add_quad(Ch, y.at(row)); }
     }
 
     /// From delta to the derivative of its softplus.
@@ -87,32 +88,30 @@ private:
     }
 
     /// dz, and y from before the gate to behind it.
-    __device__ __forceinline__ void store_gate(Quad<T> z_quad, Quad<T> dy_quad, float (&values)[kQuad]) const {
-        float z[kQuad], gradient[kQuad];
-        unpack(z_quad, z);
-        unpack(dy_quad, gradient);
+    __device__ __forceinline__ void store_gate(InputValues& in, float (&values)[kQuad], T* to) const {
 #pragma unroll
         for (int i = 0; i < kQuad; ++i) {
-            float const gate = sigmoid<kFast>(z[i]);
-            gradient[i] *= values[i] * (gate * fmaf(z[i], 1.0F - gate, 1.0F));
-            values[i] *= z[i] * gate;
+            float const gate = sigmoid<kFast>(in.z[i]);
+            in.dy[i] *= values[i] * (gate * fmaf(in.z[i], 1.0F - gate, 1.0F));
+            values[i] *= in.z[i] * gate;
         }
-        add_quad(gradient, dz.at);
+        add_quad(in.dy, to);
     }
 
     /// To what is there, if that is wanted.
     __device__ __forceinline__ void add_quad(float (&values)[kQuad], T* to) const {
         if (p.accumulate_gate) {
             float before[kQuad];
-            unpack(p.vector_channels ? load_quad<true>(to, share.count) : load_quad<false>(to, share.count), before);
+            unpack(load_quad<kVector>(to, share.count), before);
 #pragma unroll
             for (int i = 0; i < kQuad; ++i) {
                 values[i] += before[i];
             }
         }
-        store_quad(values, to, share.count, p.vector_channels);
+        store_quad<kVector>(values, to, share.count);
     }
 
+    /// `row`: share.row and a multiple of kRowsAtOnce, so that it has that one's place in its step.
     __device__ __forceinline__ void read_sums(int row, float (&dt)[kQuad], float (&ds)[kQuad], float (&Ch)[kQuad],
                                               float (&Ag)[kQuad], float (&Bg)[kQuad]) const {
         int const c = share.channel;
@@ -132,13 +131,14 @@ private:
             load4(&many.sums[2][row][c], Bg);
             return;
         }
-        StepSlot const& slot = s.slots[c / kWarpChannels][row / kStepRows];
-        load4(&slot.y[row % kStepRows][c % kWarpChannels], Ch);
-        load4(&slot.A[row % kStepRows][c % kWarpChannels], Ag);
+        static_assert(kRowsAtOnce % kStepRows == 0);
+        StepSlot const* const slot = &s.slots[c / kWarpChannels][0] + static_cast<unsigned int>(row) / kStepRows;
+        load4(&slot->y[share.row % kStepRows][c % kWarpChannels], Ch);
+        load4(&slot->A[share.row % kStepRows][c % kWarpChannels], Ag);
     }
 
     static constexpr float kAgFactor = kFast ? 0.693147182F : 1.0F; ///< 1 / kDecayFactor
-    Params<T> const& p;
+    Params<T, kVector> const& p;
     Tile const& tile;
     Share const share;
     WalkShared& s;
@@ -150,19 +150,18 @@ private:
 };
 
 /// The sums of rows d_state and d_state + 1 of `before`.
-template <class T>
-__device__ __forceinline__ void store_channel_sums(Params<T> const& p, index_t link, int group, bool first,
+template <class T, bool kVector>
+__device__ __forceinline__ void store_channel_sums(Params<T, kVector> const& p, index_t link, int group,
                                                    WalkShared const& s) {
     static_assert(kThreads == 2 * kChannels);
     int const which = static_cast<int>(threadIdx.x) / kChannels;
     int const channel = static_cast<int>(threadIdx.x) % kChannels;
-    float* const to = p.before_of(link, p.d_state + which) + group * kChannels + channel;
-    float sum = first ? 0.0F : *to;
+    float sum = 0.0F;
 #pragma unroll
     for (int warp = 0; warp < kWarps; ++warp) {
-        sum += s.sums.channels[warp][which][channel];
+        sum += s.channels[warp][which][channel];
     }
-    *to = sum;
+    p.before_of(link, p.d_state + which)[group * kChannels + channel] = sum;
 }
 
 template <bool kMany>
@@ -179,49 +178,84 @@ struct WalkMemory<false> {
 };
 extern __shared__ float4 walk_memory[];
 
-template <class T, bool kMany>
-__device__ __forceinline__ void walk_tile(Params<T> const& p, Tile const& tile, int group, bool first,
-                                          WalkMemory<kMany>& memory) {
-    WalkShared& s = memory.shared;
-#pragma unroll 1
-    for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
-        States<T> const states(p, tile, group, n0);
-        if (n0 == 0) {
-            prepare_rows(p, tile, group, s.rows);
-        } else {
-            __syncthreads(); // all are through with the states before
-        }
-        states.store_to(s);
-        __syncthreads();
-        Walk<T, kMany> walk(p, tile, group, n0, s, memory.many);
-        walk.run();
-        __syncthreads();
-        walk.store_sums(first);
-        if constexpr (!kMany) { break; }
-    }
-    Finish<T, kMany>(p, tile, group, s, memory.many).run();
-    __syncthreads();
-    store_channel_sums(p, tile.link(), group, first, s);
+/// For all, behind a __syncthreads.
+__device__ __forceinline__ void keep(Tile const& tile, WalkShared& s) {
+    if (threadIdx.x == 0) { s.tile = tile; }
 }
 
-/// `kMany`: more than kStates states.
-template <class T, bool kMany>
-__global__ void __launch_bounds__(kThreads, kMany ? 2 : 3) walk_tiles(Params<T> const p) {
-    auto& memory = *reinterpret_cast<WalkMemory<kMany>*>(walk_memory);
-    index_t const link = blockIdx.x / static_cast<unsigned int>(p.groups);
-    int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
+/// kStates of more states.
+template <class T, bool kVector>
+__device__ __forceinline__ void walk_states(Params<T, kVector> const& p, Tile const& tile, int group, int n0,
+                                            index_t link, bool first, WalkMemory<true>& memory) {
+    WalkShared& s = memory.shared;
+    Walk<T, kVector, true> walk(p, group, n0, s, memory.many);
+    walk.load(tile);
+    States<T, kVector> const states(p, tile, n0);
+    if (n0 == 0) { prepare_rows<1>(p, tile, group, s.rows); }
+    states.store_to(s);
+    __syncthreads();
+    walk.run(tile.rows);
+    __syncthreads();
+    walk.store_sums();
+    walk.store_dA(link, !first);
+}
+
+template <class T, bool kVector>
+__device__ __forceinline__ bool walk_run(Params<T, kVector> const& p, TileFinder<T, kVector> tiles, int group,
+                                         index_t link, WalkMemory<true>& memory) {
     bool first = true;
-    Tile tile;
-#pragma unroll 1
-    for (int i = 0; i < kTileBlocks; ++i) {
-        if (!find_tile(p.blocks, p.block_count, link * kTileBlocks + i, tile)) { continue; }
+    for (Tile tile; tiles.next(tile); first = false) {
         if (!first) { __syncthreads(); } // all are through with the tile before
-        walk_tile<T, kMany>(p, tile, group, first, memory);
-        first = false;
-    }
-    if (!first) { return; }
+        keep(tile, memory.shared);
 #pragma unroll 1
-    for (int k = static_cast<int>(threadIdx.x); k < (p.d_state + 2) * kChannels; k += kThreads) {
+        for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
+            walk_states(p, tile, group, n0, link, first, memory);
+        }
+        Finish<T, kVector, true>(p, memory.shared.tile, group, memory.shared, memory.many).run();
+    }
+    return !first;
+}
+
+template <class T, bool kVector>
+__device__ __forceinline__ bool walk_run(Params<T, kVector> const& p, TileFinder<T, kVector> tiles, int group,
+                                         index_t link, WalkMemory<false>& memory) {
+    WalkShared& s = memory.shared;
+    Walk<T, kVector, false> walk(p, group, 0, s, memory.many);
+    bool first = true;
+#pragma unroll 1
+    for (Tile tile; tiles.next(tile); first = false) {
+        if (!first) { __syncthreads(); } // all are through with the tile before
+        walk.load(tile);
+        States<T, kVector> const states(p, tile, 0);
+        prepare_rows<4 / sizeof(T)>(p, tile, group, s.rows);
+        states.store_to(s);
+        keep(tile, s);
+        __syncthreads();
+        walk.run(tile.rows);
+        __syncthreads();
+        walk.store_sums();
+        Finish<T, kVector, false>(p, s.tile, group, s, memory.many).run();
+    }
+    if (!first) { walk.store_dA(link, false); }
+    return !first;
+}
+
+/// `kMany`: more than kStates states. A CTA walks the tiles of run_links links.
+template <class T, bool kVector, bool kMany>
+__global__ void __launch_bounds__(kThreads, kMany ? 2 : 3) walk_tiles(Params<T, kVector> const p) {
+    auto& memory = *reinterpret_cast<WalkMemory<kMany>*>(walk_memory);
+    index_t const link = static_cast<index_t>(blockIdx.x / static_cast<unsigned int>(p.groups)) * p.run_links;
+    int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
+    auto* const channels = &memory.shared.channels[0][0][0];
+    for (int k = static_cast<int>(threadIdx.x); k < kWarps * 2 * kChannels; k += kThreads) {
+        channels[k] = 0.0F;
+    }
+    bool const any = walk_run(p, TileFinder(p, link, p.run_links), group, link, memory);
+    __syncthreads();
+    store_channel_sums(p, link, group, memory.shared);
+    if (any) { return; }
+#pragma unroll 1
+    for (int k = static_cast<int>(threadIdx.x); k < p.d_state * kChannels; k += kThreads) {
         p.before_of(link, k / kChannels)[group * kChannels + k % kChannels] = 0.0F;
     }
 }

@@ -1,7 +1,7 @@
 // What the walk of a tile has in shared memory, which lane has what of it, and how it gets there.
 #pragma once
 
-#include "kernels/selective_scan/selective_scan_backward_tile.cuh"
+#include "kernels/selective_scan/selective_scan_backward_rows.cuh"
 
 namespace strandwave::scan_backward {
 
@@ -29,22 +29,12 @@ struct StateSums {
     float sums[3][kTileRows][kChannels]; ///< C h, A exp(dt A) h_before g, B g
 };
 
-/// Of parameters, over a tile's rows.
-struct ParameterSums {
-    alignas(16) float dA[kStates][kChannels];
-    alignas(16) float channels[kWarps][2][kChannels]; ///< for dD and ddelta_bias
-};
-
 struct WalkShared {
-    Rows rows; ///< dt u gives way to the sum of B g
-    union {
-        alignas(16) float BC[kTileRows][2][kVersions * kStates]; ///< all versions, see Lane::offset
-        ParameterSums sums;                                      ///< once all are through with B and C
-    };
-    union {
-        alignas(16) StepSlot slots[kWarps][kSteps];
-        alignas(16) float parameters[3][kStates][kChannels]; ///< A, h before the tile, the gradient behind it
-    };
+    Rows rows;                                               ///< dt u gives way to the sum of B g
+    alignas(16) float BC[kTileRows][2][kVersions * kStates]; ///< all versions, see Lane::offset
+    alignas(16) StepSlot slots[kWarps][kSteps];
+    alignas(16) float channels[kWarps][2][kChannels]; ///< sums over the rows of all tiles for dD and ddelta_bias
+    Tile tile;                                        ///< no registers are left for it
 };
 
 /// What a lane has: bit 0 tells whether it ends up with a sum for dB or for dC, bits 1 and 4 which states, bits 0, 2
@@ -78,88 +68,106 @@ __device__ __forceinline__ float add_other(float mine, float others, int lanes_a
     return mine + __shfl_xor_sync(~0U, others, lanes_apart);
 }
 
-/// A thread's part of a matrix [kStates][kChannels] that the CTA goes through row by row.
-struct MatrixShare {
-    int n;
-    int channel;
+/// A lane's states and channels in a matrix [states, stride].
+class StreamMap {
+public:
+    template <class T, bool kVector>
+    __device__ __forceinline__ StreamMap(Params<T, kVector> const& p, Lane const& lane_, int group, int n0_)
+        : lane(lane_), n0(n0_), d_state(p.d_state),
+          e(group * kChannels + lane_.warp * kWarpChannels + lane_.pair * kPair), count(p.d_inner - e) {}
 
-    __device__ __forceinline__ explicit MatrixShare(int k)
-        : n(k * kRowsAtOnce + static_cast<int>(threadIdx.x) / kQuadsARow),
-          channel(static_cast<int>(threadIdx.x) % kQuadsARow * kQuad) {}
+    /// Null: zeros. What is not there is 0 too. Channels are in order yet: `arrange` waits for them.
+    template <bool kVector>
+    __device__ __forceinline__ void load(float const* from, index_t stride, Streams& to) const {
+        int const here = from != nullptr ? count : 0;
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            int const n = n0 + lane.state(i);
+            int const channels = n < d_state ? here : 0;
+            float const* const at = from + n * stride + e;
+            float2 x{0.0F, 0.0F};
+            if constexpr (kVector) {
+                if (channels > 0) { x = *reinterpret_cast<float2 const*>(at); }
+            } else {
+                if (channels > 0) { x.x = at[0]; }
+                if (channels > 1) { x.y = at[1]; }
+            }
+            to[0][i] = x.x;
+            to[1][i] = x.y;
+        }
+    }
+
+    __device__ __forceinline__ void arrange(Streams& streams) const {
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            float const x = streams[0][i];
+            streams[0][i] = lane.swapped != 0 ? streams[1][i] : x;
+            streams[1][i] = lane.swapped != 0 ? x : streams[1][i];
+        }
+    }
+
+    /// `to` has whole groups of channels. `add`: to what is there.
+    __device__ __forceinline__ void store(Streams const& from, float* to, index_t stride, bool add) const {
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            int const n = n0 + lane.state(i);
+            if (n >= d_state) { continue; }
+            auto* const at = reinterpret_cast<float2*>(to + n * stride + e);
+            float2 const before = add ? *at : float2{0.0F, 0.0F};
+            *at = {before.x + (lane.swapped != 0 ? from[1][i] : from[0][i]),
+                   before.y + (lane.swapped != 0 ? from[0][i] : from[1][i])};
+        }
+    }
+
+    /// Where there may be fewer channels.
+    __device__ __forceinline__ void store_existing(Streams const& from, float* to, index_t stride) const {
+#pragma unroll
+        for (int i = 0; i < kQuad; ++i) {
+            int const n = n0 + lane.state(i);
+            if (n >= d_state) { continue; }
+            float* const at = to + n * stride + e;
+            if (count > 0) { at[0] = lane.swapped != 0 ? from[1][i] : from[0][i]; }
+            if (count > 1) { at[1] = lane.swapped != 0 ? from[0][i] : from[1][i]; }
+        }
+    }
+
+private:
+    Lane const& lane;
+    int n0;
+    int d_state;
+    int e;     ///< of the lane's first channel in order
+    int count; ///< channels from there on
 };
-constexpr int kMatrixShares = kStates / kRowsAtOnce;
 
-/// What a thread brings for kStates states of a tile, on its way to shared memory.
-template <class T>
+/// What a thread brings of B and C for kStates states of a tile, on its way to shared memory.
+template <class T, bool kVector>
 class States {
 public:
-    __device__ __forceinline__ States(Params<T> const& p, Tile const& tile, int group, int n0) {
-        index_t const link = tile.link();
-        auto const slot = [&](float const* slots, int i) {
-            return slots != nullptr && i >= 0 ? slots + i * p.slot_size() : nullptr;
-        };
-        load_matrix(p, p.A, p.d_inner, n0, group, matrices[0]);
-        load_matrix(p, tile.starts ? slot(p.initial, tile.first.initial) : p.before_of(link, 0),
-                    tile.starts ? p.d_inner : p.padded, n0, group, matrices[1]);
-        load_matrix(p, tile.goes_on ? p.behind_of(link, 0) : slot(p.d_final, tile.final),
-                    tile.goes_on ? p.padded : p.d_inner, n0, group, matrices[2]);
-#pragma unroll
-        for (int k = 0; k < kShares; ++k) {
-            Place const place(k);
-            load_states(p, place.is_C ? p.C : p.B, tile, place.row, n0 + place.quad * kQuad, BC[k]);
-        }
+    __device__ __forceinline__ States(Params<T, kVector> const& p, Tile const& tile, int n0)
+        : row(static_cast<int>(threadIdx.x) / (2 * kQuads)), is_C(static_cast<int>(threadIdx.x) / kQuads % 2 != 0),
+          quad(static_cast<int>(threadIdx.x) % kQuads) {
+        load_states(p, is_C ? p.C : p.B, tile, row, kStep, n0 + quad * kQuad, BC);
     }
 
     __device__ __forceinline__ void store_to(WalkShared& s) const {
 #pragma unroll
-        for (int i = 0; i < 3; ++i) {
-#pragma unroll
-            for (int k = 0; k < kMatrixShares; ++k) {
-                MatrixShare const share(k);
-                *reinterpret_cast<float4*>(&s.parameters[i][share.n][share.channel]) = matrices[i][k];
-            }
-        }
-#pragma unroll
         for (int k = 0; k < kShares; ++k) {
-            Place const place(k);
             float const(&x)[kQuad] = BC[k];
 #pragma unroll
             for (int version = 0; version < kVersions; ++version) {
                 float const ordered[kQuad] = {x[version], x[1 ^ version], x[2 ^ version], x[3 ^ version]};
-                store<float, kQuad>(ordered, &s.BC[place.row][place.is_C ? 1 : 0][Lane::offset(place.quad, version)]);
+                store<float, kQuad>(ordered, &s.BC[row + k * kStep][is_C ? 1 : 0][Lane::offset(quad, version)]);
             }
         }
     }
 
 private:
     static constexpr int kQuads = kStates / kQuad;
-    static constexpr int kShares = kTileRows * 2 * kQuads / kThreads;
-
-    /// Of B and C.
-    struct Place {
-        int row;
-        bool is_C;
-        int quad;
-        __device__ __forceinline__ explicit Place(int k)
-            : row((k * kThreads + static_cast<int>(threadIdx.x)) / (2 * kQuads)),
-              is_C(static_cast<int>(threadIdx.x) / kQuads % 2 != 0), quad(static_cast<int>(threadIdx.x) % kQuads) {}
-    };
-
-    /// The states n0 .. of `from`, [states, stride]; null: zeros.
-    __device__ __forceinline__ static void load_matrix(Params<T> const& p, float const* from, index_t stride, int n0,
-                                                       int group, float4 (&to)[kMatrixShares]) {
-#pragma unroll
-        for (int k = 0; k < kMatrixShares; ++k) {
-            MatrixShare const share(k);
-            int const e = group * kChannels + share.channel;
-            bool const exists = from != nullptr && n0 + share.n < p.d_state;
-            int const count = exists ? min(max(p.d_inner - e, 0), kQuad) : 0;
-            float const* const at = from + (n0 + share.n) * stride + e;
-            to[k] = p.vector_parameters ? load_quad<true>(at, count) : load_quad<false>(at, count);
-        }
-    }
-
-    float4 matrices[3][kMatrixShares];
+    static constexpr int kStep = kThreads / (2 * kQuads); ///< rows
+    static constexpr int kShares = kTileRows / kStep;
+    int row; ///< the first of its kShares rows
+    bool is_C;
+    int quad;
     float BC[kShares][kQuad];
 };
 

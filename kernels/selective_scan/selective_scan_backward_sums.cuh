@@ -5,7 +5,7 @@
 
 namespace strandwave::scan_backward {
 
-constexpr int kFold = 64; ///< links whose parameter sums are added up first
+constexpr int kFold = 64; ///< runs of links whose parameter sums are added up first
 constexpr int kFoldQuads = 32;
 constexpr int kFoldWarps = kThreads / 32;
 constexpr int kFoldAhead = 8;
@@ -13,27 +13,26 @@ constexpr int kFoldAhead = 8;
 /// What a CTA of the last kernels does.
 struct SumsPlan {
     unsigned int row_ctas;       ///< dB and dC
-    unsigned int parameter_ctas; ///< for each kFold links
-    unsigned int chunks;         ///< of kFold links
-    bool copy_initial;
+    unsigned int parameter_ctas; ///< for each kFold runs
+    unsigned int chunks;         ///< of kFold runs
+    index_t runs;
 };
 
-template <class T>
-__host__ __device__ __forceinline__ index_t parameter_sums(Params<T> const& p) {
+template <class T, bool kVector>
+__host__ __device__ __forceinline__ index_t parameter_sums(Params<T, kVector> const& p) {
     return static_cast<index_t>(p.d_state + 2) * p.padded;
 }
 
-template <class Element>
+template <class Element, bool kVector>
 __device__ __forceinline__ void store_states_as(float const (&values)[kQuad], Matrix<void> matrix, index_t row, int n,
-                                                int d_state, bool vector) {
+                                                int d_state) {
     if (n >= d_state) { return; }
-    store_quad<Element>(values, static_cast<Element*>(matrix.data) + row * matrix.stride + n, min(d_state - n, kQuad),
-                        vector);
+    store_quad<kVector>(values, static_cast<Element*>(matrix.data) + row * matrix.stride + n, min(d_state - n, kQuad));
 }
 
 /// A thread for each quad of dB or dC.
-template <class T>
-__device__ __forceinline__ void sum_groups(Params<T> const& p, index_t cta) {
+template <class T, bool kVector>
+__device__ __forceinline__ void sum_groups(Params<T, kVector> const& p, index_t cta) {
     constexpr int kQuadsEach = kStates / kQuad;
     index_t const thread = cta * kThreads + threadIdx.x;
     int const part = static_cast<int>(thread % (2 * kQuadsEach));
@@ -55,27 +54,28 @@ __device__ __forceinline__ void sum_groups(Params<T> const& p, index_t cta) {
     }
     Matrix<void> const to = part < kQuadsEach ? p.dB : p.dC;
     int const n = state_group * kStates + part % kQuadsEach * kQuad;
-    p.states_are_bf16 ? store_states_as<__nv_bfloat16>(sum, to, row, n, p.d_state, p.vector_states)
-                      : store_states_as<float>(sum, to, row, n, p.d_state, p.vector_states);
+    p.states_are_bf16 ? store_states_as<__nv_bfloat16, kVector>(sum, to, row, n, p.d_state)
+                      : store_states_as<float, kVector>(sum, to, row, n, p.d_state);
 }
 
-/// Sums over `count` links, `apart` from each other; true in the threads that have one.
-template <class T>
-__device__ __forceinline__ bool fold(Params<T> const& p, index_t first, index_t count, index_t apart, index_t quad,
-                                     float (&sum)[kQuad]) {
+/// Sums over `count` runs, `apart` from each other; true in the threads that have one.
+template <class T, bool kVector>
+__device__ __forceinline__ bool fold(Params<T, kVector> const& p, index_t first, index_t count, index_t apart,
+                                     index_t quad, float (&sum)[kQuad]) {
     __shared__ float4 sums[kFoldWarps][kFoldQuads];
     int const warp = static_cast<int>(threadIdx.x) / 32;
     int const lane = static_cast<int>(threadIdx.x) % 32;
     bool const exists = quad * kQuad < parameter_sums(p);
-    float const* const from = p.before_of(first, 0) + (exists ? quad * kQuad : 0);
+    float const* const from = p.before_of(first * p.run_links, 0) + (exists ? quad * kQuad : 0);
+    index_t const step = apart * p.run_links * parameter_sums(p);
 #pragma unroll
     for (int i = 0; i < kQuad; ++i) {
         sum[i] = 0.0F;
     }
 #pragma unroll kFoldAhead
-    for (index_t link = warp; link < count; link += kFoldWarps) {
+    for (index_t run = warp; run < count; run += kFoldWarps) {
         float x[kQuad];
-        load4(from + link * apart * parameter_sums(p), x);
+        load4(from + run * step, x);
 #pragma unroll
         for (int i = 0; i < kQuad; ++i) {
             sum[i] += x[i];
@@ -96,8 +96,9 @@ __device__ __forceinline__ bool fold(Params<T> const& p, index_t first, index_t 
     return true;
 }
 
-template <class T>
-__device__ __forceinline__ void add_to_parameters(Params<T> const& p, index_t quad, float const (&sum)[kQuad]) {
+template <class T, bool kVector>
+__device__ __forceinline__ void add_to_parameters(Params<T, kVector> const& p, index_t quad,
+                                                  float const (&sum)[kQuad]) {
     int const n = static_cast<int>(quad * kQuad / p.padded);
     int const first_e = static_cast<int>(quad * kQuad % p.padded);
     float* const to = n < p.d_state    ? p.dA + static_cast<index_t>(n) * p.d_inner
@@ -108,23 +109,23 @@ __device__ __forceinline__ void add_to_parameters(Params<T> const& p, index_t qu
     }
 }
 
-/// Of kFold links, into the first of them; if those are all, to where they belong.
-template <class T>
-__device__ __forceinline__ void sum_links(Params<T> const& p, SumsPlan const& plan, index_t cta) {
+/// Of kFold runs, into the first of them; if those are all, to where they belong.
+template <class T, bool kVector>
+__device__ __forceinline__ void sum_runs(Params<T, kVector> const& p, SumsPlan const& plan, index_t cta) {
     index_t const first = cta / plan.parameter_ctas * kFold;
     index_t const quad = cta % plan.parameter_ctas * kFoldQuads + threadIdx.x % 32;
     float sum[kQuad];
-    if (!fold(p, first, min(p.link_count - first, index_t{kFold}), 1, quad, sum)) { return; }
+    if (!fold(p, first, min(plan.runs - first, index_t{kFold}), 1, quad, sum)) { return; }
     if (plan.chunks == 1) {
         add_to_parameters(p, quad, sum);
     } else {
-        store<float, kQuad>(sum, p.before_of(first, 0) + quad * kQuad);
+        store<float, kQuad>(sum, p.before_of(first * p.run_links, 0) + quad * kQuad);
     }
 }
 
 /// The gradient before a segment of several tiles.
-template <class T>
-__device__ __forceinline__ void copy_initial(Params<T> const& p, index_t link) {
+template <class T, bool kVector>
+__device__ __forceinline__ void copy_initial(Params<T, kVector> const& p, index_t link) {
     int const from = p.links[link].from;
     if (from <= 0) { return; }
     float* const to = p.d_initial + (from - 1) * p.slot_size();
@@ -133,17 +134,17 @@ __device__ __forceinline__ void copy_initial(Params<T> const& p, index_t link) {
     }
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) sum_up(Params<T> const p, SumsPlan const plan) {
+template <class T, bool kVector>
+__global__ void __launch_bounds__(kThreads) sum_up(Params<T, kVector> const p, SumsPlan const plan) {
     index_t cta = blockIdx.x;
     if (cta < plan.row_ctas) { return sum_groups(p, cta); }
     cta -= plan.row_ctas;
-    if (cta < static_cast<index_t>(plan.parameter_ctas) * plan.chunks) { return sum_links(p, plan, cta); }
+    if (cta < static_cast<index_t>(plan.parameter_ctas) * plan.chunks) { return sum_runs(p, plan, cta); }
     copy_initial(p, cta - static_cast<index_t>(plan.parameter_ctas) * plan.chunks);
 }
 
-template <class T>
-__global__ void __launch_bounds__(kThreads) sum_chunks(Params<T> const p, SumsPlan const plan) {
+template <class T, bool kVector>
+__global__ void __launch_bounds__(kThreads) sum_chunks(Params<T, kVector> const p, SumsPlan const plan) {
     index_t const quad = static_cast<index_t>(blockIdx.x) * kFoldQuads + threadIdx.x % 32;
     float sum[kQuad];
     if (fold(p, 0, plan.chunks, kFold, quad, sum)) { add_to_parameters(p, quad, sum); }

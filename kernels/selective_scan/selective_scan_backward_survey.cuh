@@ -1,23 +1,24 @@
 // The states and gradients that go from tile to tile: what each tile does to them, and the chains of tiles.
 #pragma once
 
-#include "kernels/selective_scan/selective_scan_backward_tile.cuh"
+#include "kernels/selective_scan/selective_scan_backward_rows.cuh"
 
 namespace strandwave::scan_backward {
 
 constexpr int kSurveyStates = 8; ///< of a thread; two threads share a channel
+template <class T>
+constexpr int kSurveyCtas = sizeof(T) == 2 ? 6 : 5; ///< of a multiprocessor
 
 struct SurveyShared {
     Rows rows;
     alignas(16) float BC[kTileRows][2 * kStates];
 };
 
-template <class T>
-__device__ __forceinline__ Link describe_link(Params<T> const& p, index_t link) {
+template <class T, bool kVector>
+__device__ __forceinline__ Link describe_link(Params<T, kVector> const& p, index_t link) {
     Link result{kNoTile, kNoTile};
-    Tile tile;
-    for (int i = 0; i < kTileBlocks; ++i) {
-        if (!find_tile(p.blocks, p.block_count, link * kTileBlocks + i, tile)) { continue; }
+    TileFinder tiles(p, link, 1);
+    for (Tile tile; tiles.next(tile);) {
         if (tile.goes_on) { result.from = tile.starts ? max(tile.first.initial, -1) + 1 : kGoesOn; }
         if (!tile.starts) { result.final = tile.goes_on ? kGoesOn : max(tile.final, -1) + 1; }
     }
@@ -81,9 +82,9 @@ __device__ __forceinline__ void store_states(float const (&states)[kSurveyStates
     }
 }
 
-template <class T>
-__device__ __forceinline__ void store_effect(Params<T> const& p, Tile const& tile, SurveyPlace const& place, int n0,
-                                             Effect const& effect) {
+template <class T, bool kVector>
+__device__ __forceinline__ void store_effect(Params<T, kVector> const& p, Tile const& tile, SurveyPlace const& place,
+                                             int n0, Effect const& effect) {
     if (place.e >= p.d_inner) { return; }
     index_t const link = tile.link();
     if (n0 + place.n == 0) {
@@ -96,13 +97,29 @@ __device__ __forceinline__ void store_effect(Params<T> const& p, Tile const& til
     if (!tile.starts) { store_states(effect.g, count, p.behind_of(link, n0 + place.n) + place.e, p.padded); }
 }
 
-/// For the states blockIdx.y * kStates .. .
-template <class T>
-__global__ void __launch_bounds__(kThreads) survey_tiles(Params<T> const p) {
+template <class T, bool kVector>
+__device__ __forceinline__ void prepare_states(Params<T, kVector> const& p, Tile const& tile, int n0, SurveyShared& s) {
+    constexpr int kPartsARow = 2 * kStates / kQuad;
+    constexpr int kStep = kThreads / kPartsARow;
+    int const row = static_cast<int>(threadIdx.x) / kPartsARow;
+    int const part = static_cast<int>(threadIdx.x) % kPartsARow * kQuad;
+    float values[kTileRows / kStep][kQuad];
+    load_states(p, part < kStates ? p.B : p.C, tile, row, kStep, n0 + part % kStates, values);
+#pragma unroll
+    for (int k = 0; k < kTileRows / kStep; ++k) {
+        store<float, kQuad>(values[k], &s.BC[row + k * kStep][part]);
+    }
+}
+
+/// For the states blockIdx.y * kStates .. of run_links links.
+template <class T, bool kVector>
+__global__ void __launch_bounds__(kThreads, kSurveyCtas<T>) survey_tiles(Params<T, kVector> const p) {
     __shared__ SurveyShared s;
-    index_t const link = blockIdx.x / static_cast<unsigned int>(p.groups);
+    index_t const first = static_cast<index_t>(blockIdx.x / static_cast<unsigned int>(p.groups)) * p.run_links;
     int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
-    if (group == 0 && blockIdx.y == 0 && threadIdx.x == 0) { p.links[link] = describe_link(p, link); }
+    index_t const mine = first + threadIdx.x;
+    bool const describes = group == 0 && blockIdx.y == 0 && static_cast<int>(threadIdx.x) < p.run_links;
+    if (describes && mine < p.link_count) { p.links[mine] = describe_link(p, mine); }
     int const n0 = static_cast<int>(blockIdx.y) * kStates;
     SurveyPlace const place(group);
     float A[kSurveyStates];
@@ -112,20 +129,13 @@ __global__ void __launch_bounds__(kThreads) survey_tiles(Params<T> const p) {
     for (int i = 0; i < kSurveyStates; ++i, A_at += p.d_inner) {
         A[i] = i < A_count ? *A_at * kDecayFactor<sizeof(T) == 2> : 0.0F;
     }
-    Tile tile;
+    TileFinder tiles(p, first, p.run_links);
 #pragma unroll 1
-    for (int i = 0; i < kTileBlocks; ++i) {
-        if (!find_tile(p.blocks, p.block_count, link * kTileBlocks + i, tile)) { continue; }
+    for (Tile tile; tiles.next(tile);) {
         if (tile.starts && !tile.goes_on) { continue; }
         __syncthreads(); // all are through with the tile before
-        prepare_rows(p, tile, group, s.rows);
-        for (int k = static_cast<int>(threadIdx.x); k < kTileRows * 2 * kStates / kQuad; k += kThreads) {
-            int const row = k / (2 * kStates / kQuad);
-            int const part = k % (2 * kStates / kQuad) * kQuad;
-            float values[kQuad];
-            load_states(p, part < kStates ? p.B : p.C, tile, row, n0 + part % kStates, values);
-            store<float, kQuad>(values, &s.BC[row][part]);
-        }
+        prepare_rows<1>(p, tile, group, s.rows);
+        prepare_states(p, tile, n0, s);
         __syncthreads();
         Effect effect;
         survey_rows<sizeof(T) == 2>(s, place, tile.rows, A, effect);
@@ -134,8 +144,7 @@ __global__ void __launch_bounds__(kThreads) survey_tiles(Params<T> const p) {
 }
 
 constexpr int kChainThreads = 64;
-constexpr int kChainBatch = 32;  ///< links that are read together
-constexpr int kChainLinks = 512; ///< those that a CTA looks for the start of a chain in
+constexpr int kChainBatch = 32; ///< links that are read together
 
 /// Goes through links in the order of time with h, or against it with the gradient. In both arrays of states what a
 /// tile does gives way to what comes in.
@@ -198,14 +207,17 @@ struct ChainBatch {
 template <bool kFast, bool kForward>
 __device__ __forceinline__ void follow(Chain const& chain, index_t first, index_t begin, index_t end, bool exists) {
     float const A = *chain.A * kDecayFactor<kFast>;
+    bool const leaves = !chain.cut_at(kForward ? end : begin); // a record goes on to the next CTA's links
     index_t const step = kForward ? chain.states_step : -chain.states_step;
     float carried = 0.0F;
     bool was_cut = false;
     ChainBatch next;
     next.read<kForward>(chain, first);
     for (index_t at = first;; at += kForward ? kChainBatch : -kChainBatch) {
+        if (!leaves && (kForward ? at >= end : at < begin)) { return; }
         ChainBatch const here = next;
-        next.read<kForward>(chain, kForward ? at + kChainBatch : at - kChainBatch);
+        index_t const next_at = kForward ? at + kChainBatch : at - kChainBatch;
+        if (leaves || (kForward ? next_at < end : next_at >= begin)) { next.read<kForward>(chain, next_at); }
         bool const inside = kForward ? at + kChainBatch <= chain.link_count : at + 1 >= kChainBatch && !was_cut;
         bool const all_go_on = __all_sync(~0U, inside && here.code == kGoesOn);
         float* to = chain.states + at * chain.states_step;
@@ -235,12 +247,12 @@ __device__ __forceinline__ void follow(Chain const& chain, index_t first, index_
 
 /// A thread for each state and channel; blockIdx.y: where chains are looked for; blockIdx.z: h or the gradient. A chain
 /// begins where no record goes on from the link before, so that records are chained at the same time.
-template <class T>
-__global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T> const p) {
+template <class T, bool kVector>
+__global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T, kVector> const p) {
     __shared__ int nearest;
     bool const forward = blockIdx.z == 0;
-    index_t const begin = static_cast<index_t>(blockIdx.y) * kChainLinks;
-    index_t const end = min(begin + kChainLinks, p.link_count);
+    index_t const begin = static_cast<index_t>(blockIdx.y) * p.chain_links;
+    index_t const end = min(begin + p.chain_links, p.link_count);
     index_t const element = static_cast<index_t>(blockIdx.x) * kChainThreads + threadIdx.x;
     bool const exists = element / p.padded < p.d_state && element % p.padded < p.d_inner;
     int const n = exists ? static_cast<int>(element / p.padded) : 0;
@@ -257,7 +269,7 @@ __global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T> const p) 
                       forward ? p.initial : p.d_final,
                       p.slot_size(),
                       in_slot};
-    if (threadIdx.x == 0) { nearest = kChainLinks; }
+    if (threadIdx.x == 0) { nearest = p.chain_links; }
     __syncthreads();
     for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(end - begin); i += kChainThreads) {
         if (chain.cut_at(forward ? begin + i : end - i)) {
@@ -266,7 +278,7 @@ __global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T> const p) 
         }
     }
     __syncthreads();
-    if (nearest == kChainLinks) { return; }
+    if (nearest == p.chain_links) { return; }
     forward ? follow<sizeof(T) == 2, true>(chain, begin + nearest, begin, end, exists)
             : follow<sizeof(T) == 2, false>(chain, end - nearest - 1, begin, end, exists);
 }

@@ -22,55 +22,58 @@ __device__ __forceinline__ float add_channels(Lane const& lane, float (&dB)[kQua
     return add_other(lane.has_dC ? dC[0] : dB[0], lane.has_dC ? dB[0] : dC[0], 1);
 }
 
-__device__ __forceinline__ void gather(Lane const& lane, float const (&from)[kStates][kChannels], float factor,
-                                       Streams& to) {
-#pragma unroll
-    for (int k = 0; k < kPair; ++k) {
-#pragma unroll
-        for (int i = 0; i < kQuad; ++i) {
-            to[k][i] = from[lane.state(i)][lane.channel(k)] * factor;
-        }
-    }
-}
-
-/// kStates states of one tile. `kMany`: there are others.
-template <class T, bool kMany>
+/// kStates states of a group of channels, tile after tile. `kMany`: there are others.
+template <class T, bool kVector, bool kMany>
 class Walk {
 public:
-    __device__ __forceinline__ Walk(Params<T> const& p_, Tile const& tile_, int group_, int n0_, WalkShared& s_,
-                                    StateSums& many_)
-        : p(p_), tile(tile_), group(group_), n0(n0_), s(s_), many(many_) {}
-
-    /// Leaves dA in shared memory, and slots whose sums have all come.
-    __device__ __forceinline__ void run() {
-        Streams h, dA = {};
-        gather(lane, s.parameters[0], kDecayFactor<kFast>, A);
-        gather(lane, s.parameters[1], 1.0F, h);
-        gather(lane, s.parameters[2], 1.0F, carried);
-        __syncthreads(); // slots take the place of parameters
-        int const steps = (tile.rows + kStepRows - 1) / kStepRows;
-        sweep(steps, h);
-#pragma unroll 1
-        for (int step = steps - 1; step >= 0; --step) {
-            go_back(step, dA);
-        }
-        store_initial();
-        __syncthreads(); // all are through with B and C
+    __device__ __forceinline__ Walk(Params<T, kVector> const& p_, int group_, int n0_, WalkShared& s_, StateSums& many_)
+        : p(p_), group(group_), n0(n0_), s(s_), many(many_) {
+        map().template load<kVector>(p.A, p.d_inner, A);
+        map().arrange(A);
 #pragma unroll
         for (int k = 0; k < kPair; ++k) {
 #pragma unroll
             for (int i = 0; i < kQuad; ++i) {
-                s.sums.dA[lane.state(i)][lane.channel(k)] = dA[k][i];
+                A[k][i] *= kDecayFactor<kFast>;
             }
         }
     }
 
-    /// Behind a __syncthreads. `first`: of the link's tiles.
-    __device__ __forceinline__ void store_sums(bool first) const {
-        int const threads_a_row = 2 * kStates / kQuad;
-        int const part = static_cast<int>(threadIdx.x) % threads_a_row * kQuad;
-        for (int row = static_cast<int>(threadIdx.x) / threads_a_row; row < tile.rows;
-             row += kThreads / threads_a_row) {
+    /// h before a tile and the gradient behind it.
+    __device__ __forceinline__ void load(Tile const& tile) {
+        index_t const link = tile.link();
+        auto const slot = [&](float const* slots, int i) {
+            return slots != nullptr && i >= 0 ? slots + i * p.slot_size() : nullptr;
+        };
+        map().template load<kVector>(tile.starts ? slot(p.initial, tile.first.initial) : p.before_of(link, 0),
+                                     tile.starts ? p.d_inner : p.padded, h);
+        map().template load<kVector>(tile.goes_on ? p.behind_of(link, 0) : slot(p.d_final, tile.final),
+                                     tile.goes_on ? p.padded : p.d_inner, carried);
+    }
+
+    /// Leaves slots whose sums have all come.
+    __device__ __forceinline__ void run(int rows) {
+        int const steps = (rows + kStepRows - 1) / kStepRows;
+        map().arrange(h);
+        map().arrange(carried);
+        sweep(steps);
+#pragma unroll 1
+        for (int step = steps - 1; step >= 0; --step) {
+            go_back(step);
+        }
+        store_initial(s.tile);
+    }
+
+    /// Of a tile, behind a __syncthreads.
+    __device__ __forceinline__ void store_sums() const {
+        Tile const& tile = s.tile;
+        constexpr int kThreadsARow = 2 * kStates / kQuad;
+        int const part = static_cast<int>(threadIdx.x) % kThreadsARow * kQuad;
+        int const first = static_cast<int>(threadIdx.x) / kThreadsARow;
+        float* to = p.sums_of(group, tile.block * kBlockRows + first, n0 / kStates) + part;
+        index_t const step = static_cast<index_t>(kThreads / kThreadsARow) * p.state_groups * 2 * kStates;
+#pragma unroll 1
+        for (int row = first; row < tile.rows; row += kThreads / kThreadsARow, to += step) {
             float sum[kQuad] = {};
 #pragma unroll
             for (int warp = 0; warp < kWarps; ++warp) {
@@ -81,22 +84,13 @@ public:
                     sum[i] += x[i];
                 }
             }
-            store<float, kQuad>(sum, p.sums_of(group, tile.block * kBlockRows + row, n0 / kStates) + part);
+            strandwave::store<float, kQuad>(sum, to);
         }
-#pragma unroll
-        for (int k = 0; k < kMatrixShares; ++k) {
-            MatrixShare const share(k);
-            if (n0 + share.n >= p.d_state) { continue; }
-            float* const to = p.before_of(tile.link(), n0 + share.n) + group * kChannels + share.channel;
-            float sum[kQuad], before[kQuad] = {};
-            load4(&s.sums.dA[share.n][share.channel], sum);
-            if (!first) { load4(to, before); }
-#pragma unroll
-            for (int i = 0; i < kQuad; ++i) {
-                sum[i] += before[i];
-            }
-            store<float, kQuad>(sum, to);
-        }
+    }
+
+    /// Of the tiles so far. `add`: to those of tiles before.
+    __device__ __forceinline__ void store_dA(index_t link, bool add) const {
+        map().store(dA, p.before_of(link, 0), p.padded, add);
     }
 
 private:
@@ -114,7 +108,7 @@ private:
     }
 
     /// Keeps h before each step.
-    __device__ __forceinline__ void sweep(int steps, Streams& h) const {
+    __device__ __forceinline__ void sweep(int steps) {
 #pragma unroll 1
         for (int step = 0;; ++step) {
 #pragma unroll
@@ -140,12 +134,12 @@ private:
         }
     }
 
-    __device__ __forceinline__ void go_back(int step, Streams& dA) {
-        Streams h[kStepRows + 1]; // h[r] before row r
+    __device__ __forceinline__ void go_back(int step) {
+        Streams states[kStepRows + 1]; // [r]: before row r
         Streams decays[kStepRows];
 #pragma unroll
         for (int k = 0; k < kPair; ++k) {
-            load4(reinterpret_cast<float const*>(kept(step) + k * 32), h[0][k]);
+            load4(reinterpret_cast<float const*>(kept(step) + k * 32), states[0][k]);
         }
 #pragma unroll
         for (int r = 0; r < kStepRows; ++r) {
@@ -159,7 +153,7 @@ private:
 #pragma unroll
                 for (int i = 0; i < kQuad; ++i) {
                     decays[r][k][i] = decay<kFast>(x[k].x * A[k][i]);
-                    h[r + 1][k][i] = fmaf(decays[r][k][i], h[r][k][i], x[k].y * B[i]);
+                    states[r + 1][k][i] = fmaf(decays[r][k][i], states[r][k][i], x[k].y * B[i]);
                 }
             }
         }
@@ -169,7 +163,7 @@ private:
 #pragma unroll
         for (int r = kStepRows - 1; r >= 0; --r) {
             float sums[3];
-            float const state_sum = gradients(step * kStepRows + r, h[r], h[r + 1], decays[r], dA, sums);
+            float const state_sum = gradients(step * kStepRows + r, states[r], states[r + 1], decays[r], sums);
             slot.states[r][(lane.has_dC ? kStates : 0) + lane.state(0)] = state_sum;
             if (r % 2 != 0) {
                 later[0] = sums[0];
@@ -185,7 +179,7 @@ private:
     /// has the pair's channels in the other order: C h, A exp(dt A) h_before g and B g of its channel 0. Gives the sum
     /// over channels that this lane is to store.
     __device__ __forceinline__ float gradients(int row, Streams const& before, Streams const& behind,
-                                               Streams const& decays, Streams& dA, float (&sums)[3]) {
+                                               Streams const& decays, float (&sums)[3]) {
         float2 x[kPair];
         float B[kQuad], C[kQuad], dB[kQuad], dC[kQuad];
         load_steps(row, x);
@@ -240,29 +234,24 @@ private:
     }
 
     /// What d_initial gets: of a segment of several tiles only later, since d_final may be the same memory.
-    __device__ __forceinline__ void store_initial() const {
+    __device__ __forceinline__ void store_initial(Tile const& tile) const {
         if (!tile.starts || p.d_initial == nullptr || tile.first.initial < 0) { return; }
-        float* const to = tile.goes_on ? p.behind_of(tile.link(), 0) : p.d_initial + tile.first.initial * p.slot_size();
-        index_t const stride = tile.goes_on ? p.padded : p.d_inner;
-#pragma unroll
-        for (int k = 0; k < kPair; ++k) {
-            int const e = group * kChannels + lane.channel(k);
-#pragma unroll
-            for (int i = 0; i < kQuad; ++i) {
-                int const n = n0 + lane.state(i);
-                if (e < p.d_inner && n < p.d_state) { to[n * stride + e] = carried[k][i]; }
-            }
-        }
+        map().store_existing(
+            carried, tile.goes_on ? p.behind_of(tile.link(), 0) : p.d_initial + tile.first.initial * p.slot_size(),
+            tile.goes_on ? p.padded : p.d_inner);
     }
 
-    Params<T> const& p;
-    Tile const& tile;
+    __device__ __forceinline__ StreamMap map() const { return StreamMap(p, lane, group, n0); }
+
+    Params<T, kVector> const& p;
     int const group;
     int const n0;
     WalkShared& s;
     StateSums& many; ///< only if kMany
     Lane const lane;
-    Streams A;       ///< times kDecayFactor
+    Streams A; ///< times kDecayFactor
+    Streams dA = {};
+    Streams h;       ///< of the sweep
     Streams carried; ///< the gradient of h between the last row and the one before it in time
 };
 

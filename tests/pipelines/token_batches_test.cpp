@@ -1,7 +1,10 @@
 #include "pipelines/batch_sampler.h"
+
+#include "lib/core/error.h"
 #include "tests/pipelines/training_support.h"
 
 #include <algorithm>
+#include <array>
 
 namespace strandwave {
 namespace {
@@ -78,6 +81,76 @@ TEST_F(TokenBatches, MasksAsBertDoes) {
     expect_share(masked, chosen, 0.8, "masked");
     expect_share(changed, chosen, 0.075, "another base: three quarters of a tenth");
     expect_share(kept, chosen, 0.125, "kept, or the same base by chance");
+}
+
+TEST_F(TokenBatches, SubstitutedBasesAreOtherOnes) {
+    auto const original = tokens_of(bases(100000) + std::string(20000, 'N'));
+    auto const alphabet = TokenAlphabet::nucleotides(Vocabulary::caduceus);
+    Random random(3);
+    auto tokens = original;
+    substitute_bases(alphabet, 0.2, random, {tokens.data(), static_cast<index_t>(tokens.size())});
+    double changed = 0;
+    std::array<double, 4> steps{};
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+        if (tokens[t] == original[t]) { continue; }
+        ASSERT_LT(t, 100000U) << "N is left as it is";
+        ASSERT_TRUE(tokens[t] >= 7 && tokens[t] <= 10);
+        ++changed;
+        ++steps[static_cast<std::size_t>(tokens[t] - original[t] + 4) % 4];
+    }
+    expect_share(changed, 100000, 0.2, "replaced, always by another base");
+    for (std::size_t step = 1; step < 4; ++step) {
+        expect_share(steps[step], changed, 1.0 / 3, "each of the three others");
+    }
+
+    auto all = original;
+    substitute_bases(alphabet, 1, random, {all.data(), static_cast<index_t>(all.size())});
+    for (std::size_t t = 0; t < 100000; ++t) {
+        ASSERT_NE(all[t], original[t]);
+    }
+    auto none = original;
+    substitute_bases(alphabet, 0, random, {none.data(), static_cast<index_t>(none.size())});
+    EXPECT_EQ(none, original);
+}
+
+TEST_F(TokenBatches, EveryRecordIsReadWithAShareOfSubstitutionsOfItsOwn) {
+    auto const set = dna({5000, 5000});
+    options_.batch_size = 2;
+    options_.substitutions = 0.3;
+    BatchSampler const sampler(set, every_example(set), options_);
+    double changed = 0;
+    double least = 1;
+    double most = 0;
+    constexpr index_t kSteps = 100;
+    for (index_t step = 0; step < kSteps; ++step) {
+        sampler.make(step, batch_);
+        auto const records = records_of(batch_, batch_.tokens);
+        for (std::size_t i = 0; i < records.size(); ++i) {
+            auto const original = stored_tokens(set, batch_.examples[i]);
+            ASSERT_EQ(records[i].size(), original.size());
+            double count = 0;
+            for (std::size_t t = 0; t < original.size(); ++t) {
+                count += records[i][t] != original[t] ? 1 : 0;
+            }
+            least = std::min(least, count / 5000);
+            most = std::max(most, count / 5000);
+            changed += count / 5000 / (2 * kSteps);
+        }
+    }
+    // The mean of 200 draws of U(0, 0.3), whose standard deviation is 0.3 / sqrt(12); that of the bases is far smaller.
+    EXPECT_NEAR(changed, 0.15, 5 * 0.3 / std::sqrt(12.0 * 2 * kSteps));
+    EXPECT_LT(least, 0.05);
+    EXPECT_GT(most, 0.25);
+
+    auto const last = batch_.tokens;
+    sampler.make(0, batch_);
+    sampler.make(kSteps - 1, batch_);
+    EXPECT_EQ(batch_.tokens, last) << "a batch is a function of its number";
+    sampler.make_evaluation(0, batch_);
+    EXPECT_EQ(records_of(batch_, batch_.tokens)[0], stored_tokens(set, 0)) << "an evaluation reads what is there";
+
+    options_.objective = Objective::next_token;
+    EXPECT_THROW(BatchSampler(set, every_example(set), options_), Error);
 }
 
 TEST_F(TokenBatches, NextTokensEndWithTheirRecordAndLeaveNOut) {
