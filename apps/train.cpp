@@ -97,6 +97,16 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     if (objective == Objective::next_token && model.bidirectional) {
         throw Error(ErrorCode::invalid_argument, "a bidirectional model sees the next token: take masked-token");
     }
+    if (flags.piece > 0 && model.bidirectional) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--piece is for causal models: a bidirectional one reads whole records");
+    }
+    if (flags.piece > 0 && flags.dropout > 0) {
+        throw Error(ErrorCode::invalid_argument, "--piece goes without --dropout");
+    }
+    if (flags.piece > 0 && is_pooled(objective)) {
+        throw Error(ErrorCode::invalid_argument, "--piece is for next-token: no piece of a record knows its class");
+    }
     if (!flags.synthetic.empty() && is_pooled(objective)) {
         throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
     }
@@ -175,8 +185,12 @@ TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, Model
     return checkpoint;
 }
 
-TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t steps, Pooling pooling) {
+TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t steps, Pooling pooling,
+                               index_t batch_positions) {
     TrainerOptions options;
+    options.piece = flags.piece;
+    options.truncate = flags.truncate;
+    options.model.slots = flags.piece > 0 ? batch_positions / flags.piece + 1 : 0;
     options.model.objective = parse_objective(flags.objective);
     options.model.pooling = pooling;
     options.model.dropout = static_cast<float>(flags.dropout);
@@ -219,7 +233,7 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     auto checkpoint = begin(flags, folder, parameters, store, identity(resolved));
 
     Threads const threads(flags.threads);
-    auto const options = trainer_options(flags, device, steps, preprocessor.pooling);
+    auto const options = trainer_options(flags, device, steps, preprocessor.pooling, source->batch_positions());
     std::ostringstream line;
     line << parameters.count() << " parameters, " << objective_name(options.model.objective) << ", " << steps
          << " steps, device " << describe(device) << ", dtype " << dtype_name(options.dtype) << ", threads "

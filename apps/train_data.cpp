@@ -69,6 +69,7 @@ public:
         options.seed = flags.seed;
         if (flags.balance) { options.class_weights = balance(set_, split_.training); }
         training_.emplace(set_, split_.training, options);
+        batch_positions_ = std::max(options.batch_tokens, options.batch_size * longest(options.crop));
         accumulate_ = flags.accumulate;
         if (split_.validation.empty()) { return; }
         options.class_weights.clear();
@@ -98,6 +99,7 @@ public:
     }
     std::vector<std::string> classes() const override { return set_.classes(); }
     bool validates() const override { return validation_.has_value(); }
+    index_t batch_positions() const override { return batch_positions_; }
     index_t failed() const override { return set_.report().failed; }
 
 private:
@@ -120,6 +122,14 @@ private:
             log_error(failure.error.message() + " [" + std::string(error_code_name(failure.error.code())) + "]");
         };
         return options;
+    }
+
+    index_t longest(index_t crop) const {
+        index_t length = 0;
+        for (auto const& example : set_.examples()) {
+            length = std::max(length, example.length);
+        }
+        return crop > 0 ? std::min(crop, length) : length;
     }
 
     /// At most so many held-out examples, evenly out of all.
@@ -161,6 +171,7 @@ private:
     DataSplit split_;
     std::optional<BatchSampler> training_, validation_;
     index_t accumulate_ = 1;
+    index_t batch_positions_ = 0;
 };
 
 class Synthetic final : public TrainingSource {
@@ -191,6 +202,7 @@ public:
     }
     index_t steps_per_epoch() const override { return 1; }
     bool validates() const override { return true; }
+    index_t batch_positions() const override { return batch_size_ * example_length(task_); }
 
 private:
     void make(std::uint64_t seed, index_t first, index_t count, TrainBatch& batch) const {

@@ -17,6 +17,7 @@ public:
     virtual index_t steps_per_epoch() const = 0;
     virtual std::vector<std::string> classes() const { return {}; } ///< of a classifier
     virtual bool validates() const = 0;
+    virtual index_t batch_positions() const = 0; ///< of a batch, at most
     virtual index_t failed() const { return 0; } ///< records and files that could not be read
 };
 

@@ -38,6 +38,8 @@ struct TrainFlags {
     double dropout = 0;
     index_t freeze_below = 0;
     bool recompute = false;
+    index_t piece = 0;
+    bool truncate = false;
 
     TrainingLoopOptions loop;
     std::uint64_t seed = 1;

@@ -56,6 +56,9 @@ TrainModel::TrainModel(DeviceParameters const& parameters, TrainOps& ops, TrainM
     if (options.slots > 0 && config_.bidirectional) {
         throw Error(ErrorCode::unsupported, "a bidirectional model carries no state from piece to piece");
     }
+    if (options.slots > 0 && options.dropout > 0) {
+        throw Error(ErrorCode::unsupported, "records in pieces are trained without dropout");
+    }
     index_t const conv = config_.n_layer * options.slots * (config_.d_conv - 1) * config_.d_inner;
     index_t const scan = config_.n_layer * options.slots * config_.d_state * config_.d_inner;
     for (int i = 0; i < 4 && options.slots > 0; ++i) {
@@ -250,6 +253,7 @@ std::vector<float> TrainModel::outputs() {
 }
 
 void TrainModel::clear_state_gradients() {
+    if (options_.slots == 0) { return; }
     ops_.zero(states_[2],
               config_.n_layer * options_.slots * (config_.d_conv - 1) * config_.d_inner * dtype_bytes(DType::f32));
     ops_.zero(states_[3],

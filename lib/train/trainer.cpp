@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/random.h"
+#include "lib/train/batch_pieces.h"
 
 #include <algorithm>
 #include <cmath>
@@ -149,16 +150,44 @@ void Trainer::run_shard(Shard& shard, std::span<TrainBatch const> batches, float
     index_t part = shard.number;
     for (auto const& batch : batches) {
         if (batch.records() == 0) { continue; }
-        shard.model->put(batch, scale, step_seed(options_.seed, step_, part));
-        shard.model->forward_backward();
+        run_batch(shard, batch, scale, step_seed(options_.seed, step_, part));
         part += static_cast<index_t>(shards_.size());
-        if (shards_.size() > 1) {
-            add(shard.host_sums, shard.model->sums());
-        } else {
-            record_sums(shard);
-        }
     }
     shard.ops->replay(1, [&] { shard.model->finish_gradients(); });
+}
+
+void Trainer::run_batch(Shard& shard, TrainBatch const& batch, float scale, std::uint64_t seed) {
+    if (options_.piece > 0) { return run_pieces(shard, batch, scale); }
+    shard.model->put(batch, scale, seed);
+    shard.model->forward_backward();
+    keep_sums(shard);
+}
+
+/// Back-propagation through time in pieces: see TrainModel.
+void Trainer::run_pieces(Shard& shard, TrainBatch const& batch, float scale) {
+    auto pieces = cut_batch(batch, options_.piece);
+    auto const put = [&](BatchPiece const& piece) { shard.model->put(piece.batch, scale, 0, piece.slots); };
+    shard.model->clear_state_gradients();
+    if (!options_.truncate) {
+        for (std::size_t i = 0; i + 1 < pieces.size(); ++i) {
+            put(pieces[i]);
+            shard.model->evaluate(); // leaves the states that the pieces behind begin with
+        }
+        std::reverse(pieces.begin(), pieces.end());
+    }
+    for (auto const& piece : pieces) {
+        put(piece);
+        shard.model->forward_backward();
+        keep_sums(shard);
+    }
+}
+
+void Trainer::keep_sums(Shard& shard) {
+    if (shards_.size() > 1) {
+        add(shard.host_sums, shard.model->sums());
+    } else {
+        record_sums(shard);
+    }
 }
 
 /// Sums the gradients of all shards into the first one's, in order.
@@ -249,12 +278,7 @@ LossSums Trainer::evaluate(TrainBatch const& batch, std::vector<float>* outputs)
     threads_.parallel_for(static_cast<index_t>(parts.size()), [&](index_t i) {
         auto const n = static_cast<std::size_t>(i);
         if (parts[n].records() == 0) { return; }
-        auto& model = *shards_[n]->model;
-        model.refresh();
-        model.put(parts[n], 1.0F, 0);
-        model.evaluate();
-        sums[n] = model.sums();
-        if (outputs != nullptr) { logits[n] = model.outputs(); }
+        sums[n] = evaluate_part(*shards_[n], parts[n], outputs == nullptr ? nullptr : &logits[n]);
     });
     LossSums all;
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -262,6 +286,24 @@ LossSums Trainer::evaluate(TrainBatch const& batch, std::vector<float>* outputs)
         if (outputs != nullptr) { outputs->insert(outputs->end(), logits[i].begin(), logits[i].end()); }
     }
     return all;
+}
+
+LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs) {
+    auto& model = *shard.model;
+    model.refresh();
+    LossSums sums;
+    if (options_.piece > 0) {
+        for (auto const& piece : cut_batch(batch, options_.piece)) {
+            model.put(piece.batch, 1.0F, 0, piece.slots);
+            model.evaluate();
+            add(sums, model.sums());
+        }
+        return sums;
+    }
+    model.put(batch, 1.0F, 0);
+    model.evaluate();
+    if (outputs != nullptr) { *outputs = model.outputs(); }
+    return model.sums();
 }
 
 TrainerState Trainer::state() {

@@ -15,6 +15,11 @@ struct TrainerOptions {
     TrainModelOptions model;
     OptimizerOptions optimizer;
     index_t steps = 0; ///< of the whole training, for the schedule
+    /// > 0: records are run in pieces of so many positions with carried state, so that memory does not grow with their
+    /// length; model.slots is no fewer than a batch's positions / piece. Gradients are exact, every piece but the last
+    /// running forward twice, or end at the pieces' borders (`truncate`).
+    index_t piece = 0;
+    bool truncate = false;
     std::uint64_t seed = 1;
     Device device;
     DType dtype = DType::f32; ///< of matrix products and activations; bf16 on a GPU only
@@ -64,6 +69,10 @@ public:
 private:
     struct Shard;
     void run_shard(Shard& shard, std::span<TrainBatch const> batches, float scale);
+    void run_batch(Shard& shard, TrainBatch const& batch, float scale, std::uint64_t seed);
+    void run_pieces(Shard& shard, TrainBatch const& batch, float scale);
+    void keep_sums(Shard& shard);
+    LossSums evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs);
     void add_shards();
     void update();
     void record_sums(Shard& shard);

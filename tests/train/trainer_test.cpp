@@ -1,6 +1,7 @@
 #include "lib/train/trainer.h"
 
 #include "lib/core/error.h"
+#include "lib/train/batch_pieces.h"
 #include "lib/train/training_checkpoint.h"
 #include "tests/train/train_support.h"
 
@@ -22,9 +23,9 @@ struct Beginning {
     ModelParameters parameters;
     TrainerState state;
 
-    explicit Beginning(test::Dialect dialect = test::Dialect::caduceus_ps) {
+    explicit Beginning(test::Dialect dialect = test::Dialect::caduceus_ps, index_t labels = 3) {
         shape.dialect = dialect;
-        shape.labels = 3;
+        shape.labels = labels;
         shape.d_model = 16;
         shape.write(folder.path(), shape.tensors(21));
         store = open_checkpoint(folder.path());
@@ -157,6 +158,62 @@ TEST(Trainer, AStepThatIsNotFiniteLeavesTheParametersAlone) {
     EXPECT_FALSE(std::isfinite(trainer.reports().at(0).gradient_norm));
     auto const after = trainer.state();
     EXPECT_EQ(after.moment2, b.state.moment2);
+}
+
+/// Gradients of one step, by what AdamW's first moment takes of them.
+std::vector<float> first_moment(Beginning const& b, TrainBatch const& batch, index_t piece, bool truncate,
+                                double& loss) {
+    TrainerOptions o;
+    o.steps = 1;
+    o.device = test::load_options().device;
+    o.model.objective = Objective::next_token;
+    o.optimizer.max_norm = 0;
+    o.piece = piece;
+    o.truncate = truncate;
+    o.model.slots = piece > 0 ? batch.positions() / piece + 1 : 0;
+    Threads const threads(2);
+    Trainer trainer(b.parameters, b.state, threads, o);
+    loss = trainer.evaluate(batch).loss;
+    trainer.step({&batch, 1});
+    EXPECT_NEAR(trainer.reports().at(0).sums.loss, loss, 1e-5 * loss);
+    return trainer.state().moment1;
+}
+
+TEST(Pieces, GiveTheGradientsOfWholeRecordsUnlessTheyAreTruncated) {
+    Beginning const b(test::Dialect::hugging_face, 0);
+    auto const batch = test::random_batch(b.shape, {700, 256, 3, 513}, 8);
+    double loss = 0;
+    double in_pieces = 0;
+    auto const whole = first_moment(b, batch, 0, false, loss);
+    auto const exact = first_moment(b, batch, 256, false, in_pieces);
+    EXPECT_NEAR(in_pieces, loss, 1e-5 * loss);
+    EXPECT_LT(test::relative_error(exact, whole), 1e-4);
+    auto const truncated = first_moment(b, batch, 256, true, in_pieces);
+    EXPECT_NEAR(in_pieces, loss, 1e-5 * loss); // the state is carried all the same
+    EXPECT_GT(test::relative_error(truncated, whole), 1e-4);
+    EXPECT_LT(test::relative_error(truncated, whole), 0.5);
+}
+
+TEST(Pieces, AreCutAtMultiplesWithASlotForEachBorder) {
+    TrainBatch batch;
+    batch.lengths = {5, 2, 4};
+    for (std::int32_t i = 0; i < 11; ++i) {
+        batch.tokens.push_back(i);
+        batch.token_targets.push_back(-i);
+    }
+    auto const pieces = cut_batch(batch, 2);
+    ASSERT_EQ(pieces.size(), 3U);
+    EXPECT_EQ(pieces[0].batch.tokens, (std::vector<std::int32_t>{0, 1, 5, 6, 7, 8}));
+    EXPECT_EQ(pieces[1].batch.tokens, (std::vector<std::int32_t>{2, 3, 9, 10}));
+    EXPECT_EQ(pieces[1].batch.token_targets, (std::vector<std::int32_t>{-2, -3, -9, -10}));
+    EXPECT_EQ(pieces[2].batch.lengths, std::vector<index_t>{1});
+    EXPECT_EQ(pieces[0].slots[1].final, -1); // over within its first piece
+    EXPECT_EQ(pieces[1].slots[0].initial, pieces[0].slots[0].final);
+    EXPECT_EQ(pieces[2].slots[0].initial, pieces[1].slots[0].final);
+    EXPECT_EQ(pieces[1].slots[1].final, -1);
+    EXPECT_NE(pieces[0].slots[0].final, pieces[0].slots[2].final);
+    batch.pooled_targets = {1};
+    EXPECT_THROW(cut_batch(batch, 2), Error);
 }
 
 TEST(Checkpoint, OfAnotherModelOrCutIsRefused) {
