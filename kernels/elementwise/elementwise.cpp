@@ -37,24 +37,6 @@ void copy(View<float const, 2> x, View<float, 2> y) {
     }
 }
 
-void scale(float factor, View<float, 2> y) {
-    for (index_t r = 0; r < y.rows; ++r) {
-        float* row = y.row(r);
-        for (index_t c = 0; c < y.cols; ++c) {
-            row[c] *= factor;
-        }
-    }
-}
-
-void transpose(View<float const, 2> x, View<float, 2> y, bool accumulate) {
-    check_matrix("transpose", "y", y, x.cols, x.rows);
-    for (index_t r = 0; r < y.rows; ++r) {
-        for (index_t c = 0; c < y.cols; ++c) {
-            y(r, c) = accumulate ? y(r, c) + x(c, r) : x(c, r);
-        }
-    }
-}
-
 void column_sum(View<float const, 2> x, View<float, 1> sums) {
     check_extent("column_sum", "sums", sums.size, x.cols);
     std::vector<double> total(static_cast<std::size_t>(x.cols));

@@ -15,13 +15,6 @@ void add(View<float const, 2> x, View<float, 2> y);
 /// y = x.
 void copy(View<float const, 2> x, View<float, 2> y);
 
-/// y *= factor.
-void scale(float factor, View<float, 2> y);
-
-/// y `[c, r]` = x^T of x `[r, c]`, or += (`accumulate`): published layouts of parameters to those of kernels, and
-/// gradients back. No aliasing.
-void transpose(View<float const, 2> x, View<float, 2> y, bool accumulate = false);
-
 /// sums[c] += sum over rows of x[., c], summed in double: the gradient of a bias.
 void column_sum(View<float const, 2> x, View<float, 1> sums);
 

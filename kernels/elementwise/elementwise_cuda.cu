@@ -24,12 +24,6 @@ struct Copy {
     __device__ float operator()(index_t, index_t, float x, float) const { return x; }
 };
 
-struct Scale {
-    static constexpr bool kReadsY = false;
-    float factor;
-    __device__ float operator()(index_t, index_t, float x, float) const { return factor * x; }
-};
-
 /// y[row, col] for each group of V columns; a row may have more groups than a grid has threads for.
 template <class X, class Y, int V, class Op>
 __global__ void __launch_bounds__(kThreads) map_elements(DeviceMatrix const x, DeviceMatrix const y, Op const op) {
@@ -108,13 +102,7 @@ void launch_dropout(DropoutCudaArgs const& a, GpuStream stream) {
     check_launch("dropout");
 }
 
-/// Behind each op on y and the transposed x: what y becomes.
-struct TransposeCopy {
-    __device__ float operator()(float x, float) const { return x; }
-};
-struct TransposeAdd {
-    __device__ float operator()(float x, float y) const { return y + x; }
-};
+/// On y and the transposed x: what y becomes.
 struct NegativeExp {
     __device__ float operator()(float x, float) const { return static_cast<float>(-exp(static_cast<double>(x))); }
 };
@@ -171,12 +159,6 @@ void check_f32(char const* name, DeviceMatrix const& matrix) {
 
 void add_cuda(DeviceMatrix x, DeviceMatrix y, GpuStream stream) { map("add", x, y, Add{}, stream); }
 void copy_cast_cuda(DeviceMatrix x, DeviceMatrix y, GpuStream stream) { map("copy_cast", x, y, Copy{}, stream); }
-void scale_cuda(float factor, DeviceMatrix y, GpuStream stream) { map("scale", y, y, Scale{factor}, stream); }
-
-void transpose_cuda(DeviceMatrix x, DeviceMatrix y, bool accumulate, GpuStream stream) {
-    accumulate ? transposed("transpose", x, y, TransposeAdd{}, stream)
-               : transposed("transpose", x, y, TransposeCopy{}, stream);
-}
 
 void negative_exp_cuda(DeviceMatrix a_log, DeviceMatrix a, GpuStream stream) {
     check_f32("negative_exp", a_log);

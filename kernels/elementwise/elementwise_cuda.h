@@ -11,8 +11,6 @@ namespace strandwave {
 
 void add_cuda(DeviceMatrix x, DeviceMatrix y, GpuStream stream);       ///< y += x
 void copy_cast_cuda(DeviceMatrix x, DeviceMatrix y, GpuStream stream); ///< y = x, changing the type
-void scale_cuda(float factor, DeviceMatrix y, GpuStream stream);       ///< y *= factor
-void transpose_cuda(DeviceMatrix x, DeviceMatrix y, bool accumulate, GpuStream stream);
 
 /// sums `[x.cols]` += ; summed in fp32 over runs of rows, the runs in double, both in a fixed order.
 void column_sum_cuda(DeviceMatrix x, float* sums, float* scratch, GpuStream stream);

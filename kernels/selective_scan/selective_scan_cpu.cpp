@@ -8,6 +8,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/selective_scan/selective_scan_cpu.h"
+#include "kernels/selective_scan/selective_scan_tile-inl.h"
 #include "kernels/simd/vector_math-inl.h"
 
 #include <algorithm>
@@ -17,11 +18,8 @@ namespace strandwave {
 namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
+using namespace scan_tile;
 
-using D = hn::CappedTag<float, 16>;
-using V = hn::Vec<D>;
-
-constexpr index_t kTile = 16;  // channels
 constexpr index_t kPiece = 64; // rows
 
 /// States that advance together: as many as the registers hold beside the constants of Exp2.
@@ -39,33 +37,6 @@ struct Tile {
     HWY_ALIGN float A[kMaxState * kTile];
     HWY_ALIGN float h[kMaxState * kTile];
 };
-
-/// The rows of a piece: row(i) is the i-th in time.
-struct Rows {
-    index_t start;
-    index_t step; // +1 or -1
-    index_t count;
-    index_t row(index_t i) const { return start + step * i; }
-};
-
-HWY_INLINE V load(float const* from, index_t valid) {
-    D const d;
-    if (valid >= static_cast<index_t>(hn::Lanes(d))) { return hn::LoadU(d, from); }
-    HWY_ALIGN float padded[kTile] = {};
-    std::copy_n(from, std::max<index_t>(valid, 0), padded);
-    return hn::Load(d, padded);
-}
-
-HWY_INLINE void store(V value, float* to, index_t valid) {
-    D const d;
-    if (valid >= static_cast<index_t>(hn::Lanes(d))) {
-        hn::StoreU(value, d, to);
-        return;
-    }
-    HWY_ALIGN float padded[kTile];
-    hn::Store(value, d, padded);
-    std::copy_n(padded, std::max<index_t>(valid, 0), to);
-}
 
 /// softplus and the products without state, for the channels c .. c + valid.
 void prepare(SelectiveScanArgs const& a, Rows const& rows, index_t c, index_t valid, Piece& piece) {
@@ -144,27 +115,6 @@ void finish(SelectiveScanArgs const& a, Rows const& rows, index_t c, index_t val
             V y = hn::MulAdd(skip, u, hn::Load(d, piece.y + i * kTile + v));
             if (a.z.data != nullptr) { y = hn::Mul(y, Silu(d, load(a.z.row(row) + c + v, valid - v))); }
             store(y, a.y.row(row) + c + v, valid - v);
-        }
-    }
-}
-
-/// [d_state, valid] out of a row-major array into a tile, zeros behind, or back.
-void load_tile(float const* from, index_t row_stride, index_t d_state, index_t valid, float* to) {
-    D const d;
-    auto const lanes = static_cast<index_t>(hn::Lanes(d));
-    for (index_t n = 0; n < d_state; ++n) {
-        for (index_t v = 0; v < kTile; v += lanes) {
-            hn::Store(load(from + n * row_stride + v, valid - v), d, to + n * kTile + v);
-        }
-    }
-}
-
-void store_tile(float const* from, index_t row_stride, index_t d_state, index_t valid, float* to) {
-    D const d;
-    auto const lanes = static_cast<index_t>(hn::Lanes(d));
-    for (index_t n = 0; n < d_state; ++n) {
-        for (index_t v = 0; v < kTile; v += lanes) {
-            store(hn::Load(d, from + n * kTile + v), to + n * row_stride + v, valid - v);
         }
     }
 }

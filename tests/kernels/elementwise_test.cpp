@@ -41,24 +41,13 @@ struct Problem {
     GuardedMatrix x, y, before, turned;
 };
 
-TEST(Elementwise, AddsCopiesAndScales) {
+TEST(Elementwise, AddsAndCopies) {
     Problem sum;
     add(sum.x.view(), sum.y.view());
     sum.expect_y([](float x, float y) { return y + x; });
     Problem same;
     copy(same.x.view(), same.y.view());
     same.expect_y([](float x, float) { return x; });
-    Problem scaled;
-    scale(-0.3F, scaled.y.view());
-    scaled.expect_y([](float, float y) { return y * -0.3F; });
-}
-
-TEST(Elementwise, Transposes) {
-    Problem p;
-    transpose(p.x.view(), p.turned.view());
-    transpose(p.turned.view(), p.y.view(), true);
-    p.expect_y([](float x, float y) { return y + x; });
-    p.turned.expect_guards("the transpose");
 }
 
 TEST(Elementwise, SumsColumnsBehindWhatIsThere) {
@@ -161,7 +150,6 @@ TEST(Elementwise, RefusesWhatDoesNotFit) {
     auto const narrow = p.y.view().cols_from(0, kCols - 1);
     EXPECT_THROW(add(p.x.view(), narrow), Error);
     EXPECT_THROW(copy(p.x.view(), narrow), Error);
-    EXPECT_THROW(transpose(p.x.view(), p.y.view()), Error);
     EXPECT_THROW(negative_exp(p.x.view(), p.y.view()), Error);
     EXPECT_THROW(negative_exp_backward(p.turned.view(), p.turned.view(), narrow), Error);
     EXPECT_THROW(column_sum(p.x.view(), {p.y.data(), kCols + 1}), Error);
