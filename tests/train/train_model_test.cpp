@@ -18,6 +18,7 @@ RandomModel make(std::string name, Dialect dialect, void (*change)(RandomModel&)
     RandomModel model;
     model.name = std::move(name);
     model.dialect = dialect;
+    model.d_model = 12; // every tensor costs four forward passes in double
     change(model);
     return model;
 }
