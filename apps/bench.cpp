@@ -99,9 +99,7 @@ void bench_prefill(Subject const& subject, BenchOptions const& options, double f
 }
 
 void write_json(BenchOptions const& options, nlohmann::json const& report) {
-    auto const text = report.dump(2) + '\n';
-    auto const bytes = std::as_bytes(std::span(text));
-    write_file_whole(options.json, std::span(&bytes, 1));
+    write_file_whole(options.json, report.dump(2) + '\n');
 }
 
 /// Bytes that a GPU has free before anything is done with it; 0 of the processor.

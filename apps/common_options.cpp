@@ -80,11 +80,6 @@ double bytes_per_symbol(OpenedModel const& opened) {
     return 4.0 + positions * (places * input + layer);
 }
 
-DType compute_dtype(std::string const& word, Device device) {
-    if (word.empty()) { return device.is_gpu() ? DType::bf16 : DType::f32; }
-    return word == "bf16" ? DType::bf16 : DType::f32;
-}
-
 /// The words of --device; an unknown one is an error of usage.
 CLI::Validator device_words(bool many) {
     auto const check = [many](std::string const& word) -> std::string {
@@ -94,12 +89,6 @@ CLI::Validator device_words(bool many) {
         } catch (Error const& error) { return error.message(); }
     };
     return {check, many ? "{auto,cpu,cuda,cuda:N,cuda:all}" : "{auto,cpu,cuda,cuda:N}"};
-}
-
-std::vector<Device> wanted_devices(std::string const& word, LogOptions const& log) {
-    auto chosen = choose_devices(word);
-    if (!chosen.why_no_gpu.empty()) { log_line(log, "cuda: " + chosen.why_no_gpu + "; computing on the cpu"); }
-    return std::move(chosen.devices);
 }
 
 std::string describe_all(std::vector<Device> const& devices) {
@@ -136,7 +125,32 @@ void log_line(LogOptions const& options, std::string const& line) {
 
 void log_error(std::string const& line) { std::cerr << "strandwave: error: " << line << std::endl; }
 
+DType compute_dtype(std::string const& word, Device device) {
+    if (word.empty()) { return device.is_gpu() ? DType::bf16 : DType::f32; }
+    return word == "bf16" ? DType::bf16 : DType::f32;
+}
+
+std::vector<Device> wanted_devices(std::string const& word, LogOptions const& log) {
+    auto chosen = choose_devices(word);
+    if (!chosen.why_no_gpu.empty()) { log_line(log, "cuda: " + chosen.why_no_gpu + "; computing on the cpu"); }
+    return std::move(chosen.devices);
+}
+
 void add_compute_options(CLI::App& command, ComputeOptions& options, bool many) {
+    add_device_options(command, options, many);
+    command
+        .add_option(
+            "--chunk", options.chunk,
+            "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) + " on the cpu, " +
+                std::to_string(kDefaultGpuChunk) +
+                " on a GPU, fewer of long frames); bounds memory, never changes the result (below 256 on a GPU, by "
+                "rounding)")
+        ->type_name("N")
+        ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""))
+        ->group("Computing");
+}
+
+void add_device_options(CLI::App& command, ComputeOptions& options, bool many) {
     command
         .add_option(
             "--dtype", options.dtype,
@@ -153,16 +167,6 @@ void add_compute_options(CLI::App& command, ComputeOptions& options, bool many) 
     command.add_option("--threads", options.threads, "Threads (default: all that the process may use)")
         ->type_name("N")
         ->check(CLI::Range(1, 4096).description(""))
-        ->group("Computing");
-    command
-        .add_option(
-            "--chunk", options.chunk,
-            "Positions (tokens or frames) fed at once (default: " + std::to_string(kDefaultChunk) + " on the cpu, " +
-                std::to_string(kDefaultGpuChunk) +
-                " on a GPU, fewer of long frames); bounds memory, never changes the result (below 256 on a GPU, by "
-                "rounding)")
-        ->type_name("N")
-        ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""))
         ->group("Computing");
 }
 
@@ -230,8 +234,10 @@ void apply(PreprocessorFlags const& flags, PreprocessorConfig& config) {
 
 void add_input_flags(CLI::App& command, InputFlags& flags) {
     command
-        .add_option("INPUT", flags.files,
-                    "FASTA, FASTQ, SAM, BAM, CRAM, WAV, FLAC, OGG, MP3 or AIFF files, compressed or not; - is stdin")
+        .add_option(
+            "INPUT", flags.files,
+            "FASTA, FASTQ, SAM, BAM, CRAM, WAV, FLAC, OGG, MP3 or AIFF files, or tables of sequences (.csv, .tsv), "
+            "compressed or not; - is stdin")
         ->required()
         ->type_name("FILE");
     auto const add = [&command](std::string const& name, auto& value, std::string const& help) {

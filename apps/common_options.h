@@ -41,6 +41,11 @@ index_t default_chunk(ModelConfig const& config, Device device);
 
 /// `many`: the command can spread its work over GPUs, so --device also takes cuda:all.
 void add_compute_options(CLI::App& command, ComputeOptions& options, bool many = false);
+void add_device_options(CLI::App& command, ComputeOptions& options, bool many = false); ///< all but --chunk
+
+/// What --device means here; falling back to the processor is logged. Throws what choose_devices throws.
+std::vector<Device> wanted_devices(std::string const& word, LogOptions const& log);
+DType compute_dtype(std::string const& word, Device device); ///< what --dtype means there
 
 /// --model (required) and --ignore-extra.
 struct ModelOptions {

@@ -50,6 +50,7 @@ void make_classifier(Json& config, std::vector<std::string> const& classes) {
 }
 
 bool has_weights(fs::path const& folder) {
+    if (!fs::is_directory(folder)) { throw Error(ErrorCode::not_found, folder.string() + ": is no directory"); }
     for (auto const& entry : fs::directory_iterator(folder)) {
         auto const extension = entry.path().extension();
         if (extension == ".safetensors" || extension == ".bin" || extension == ".pt") { return true; }
@@ -103,6 +104,11 @@ void write_classifier_weights(fs::path const& from, fs::path const& to, std::spa
     tensors.push_back({"score.weight", DType::f32, {classes, width}, std::as_bytes(weight)});
     tensors.push_back({"score.bias", DType::f32, {classes}, std::as_bytes(bias)});
     write_safetensors(to / "model.safetensors", tensors);
+}
+
+ModelConfig starting_config(fs::path const& from) {
+    return has_weights(from) ? read_model_config(from, open_checkpoint(from))
+                             : fresh_model_config(from / "config.json");
 }
 
 std::string write_starting_model(fs::path const& from, fs::path const& to, std::vector<std::string> const& classes,

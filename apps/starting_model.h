@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lib/train/objective.h"
+#include "lib/model/config.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -17,6 +17,9 @@ void write_classifier_config(std::filesystem::path const& from, std::filesystem:
 /// Writes the weights of `from` to `to` with this head, `[classes, d_model]` and `[classes]`, in place of any other.
 void write_classifier_weights(std::filesystem::path const& from, std::filesystem::path const& to,
                               std::span<float const> weight, std::span<float const> bias);
+
+/// What the model in `from` is, with its weights or without. Throws what reading throws; not_found.
+ModelConfig starting_config(std::filesystem::path const& from);
 
 /// Writes to `to` (a folder) the model that a training begins with: config.json and model.safetensors.
 /// `from` without weights gives fresh ones, drawn by `seed`. `classes` not empty: a classifier of them; a head for the

@@ -19,30 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A folder for what is needed while the program runs.
-class ScratchFolder {
-public:
-    ScratchFolder() : path_(fs::temp_directory_path() / ("strandwave-train-" + std::to_string(::getpid()))) {
-        fs::create_directories(path_);
-    }
-    ~ScratchFolder() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    ScratchFolder(ScratchFolder const&) = delete;
-    ScratchFolder& operator=(ScratchFolder const&) = delete;
-
-    fs::path const& path() const noexcept { return path_; }
-
-private:
-    fs::path path_;
-};
-
-void write_text(fs::path const& path, std::string const& text) {
-    auto const bytes = std::as_bytes(std::span(text));
-    write_file_whole(path, {&bytes, 1});
-}
-
 /// The model directory that a run writes. From the first step on it is one that loads; beside the model lies the folder
 /// `training` with all that the run keeps.
 class RunFolder {
@@ -68,11 +44,6 @@ public:
 private:
     fs::path path_;
 };
-
-DType train_dtype(std::string const& word, Device device) {
-    if (word.empty()) { return device.is_gpu() ? DType::bf16 : DType::f32; }
-    return word == "bf16" ? DType::bf16 : DType::f32;
-}
 
 Score score_of(TrainFlags const& flags) {
     bool const classifier = parse_objective(flags.objective) == Objective::classification;
@@ -127,7 +98,7 @@ std::string select_lines(std::string const& options, Wanted const& wanted) {
 /// All options as --config takes them. Those that were not given and have no default are left out.
 std::string resolved_options(CLI::App const& command) {
     return select_lines("[train]\n" + command.config_to_str(true, false), [](auto const& key, auto const& value) {
-        return value != "=\"\"" && value != "=\"[]\"" && key != "resume" && key != "force";
+        return value != "=\"\"" && key != "resume" && key != "force";
     });
 }
 
@@ -201,20 +172,14 @@ TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t s
     options.steps = steps;
     options.seed = flags.seed;
     options.device = device;
-    options.dtype = train_dtype(flags.dtype, device);
+    options.dtype = compute_dtype(flags.compute.dtype, device);
     return options;
 }
 
 ExitCode run(TrainFlags const& flags, std::string const& resolved) {
-    ScratchFolder const scratch;
     Score const score = score_of(flags);
-    auto const chosen = choose_devices(flags.device);
-    Device const device = chosen.devices.front();
-    if (!chosen.why_no_gpu.empty()) { log_line(flags.log, "no GPU is used: " + chosen.why_no_gpu); }
-
-    // The model as it is, to know what it reads; then with a head for the classes that were found.
-    (void)write_starting_model(flags.model.directory, scratch.path(), {}, flags.seed);
-    auto const shape = read_model_config(scratch.path(), open_checkpoint(scratch.path()));
+    Device const device = wanted_devices(flags.compute.device, flags.log).front();
+    auto const shape = starting_config(flags.model.directory);
     check_objective(flags, shape);
     PreprocessorConfig preprocessor;
     if (flags.synthetic.empty()) { preprocessor = read_preprocessor_config(flags.model.directory, shape); }
@@ -225,14 +190,14 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     if (!flags.resume) {
         auto const origin = write_starting_model(flags.model.directory, folder.path(), source->classes(), flags.seed);
         if (flags.synthetic.empty()) { write_preprocessor_config(folder.path(), preprocessor); }
-        write_text(folder.options(), resolved);
+        write_file_whole(folder.options(), resolved);
         log_line(flags.log, origin);
     }
     TensorStore const store = open_checkpoint(folder.path());
     auto const parameters = find_parameters(read_model_config(folder.path(), store), store);
     auto checkpoint = begin(flags, folder, parameters, store, identity(resolved));
 
-    Threads const threads(flags.threads);
+    Threads const threads(flags.compute.threads);
     auto const options = trainer_options(flags, device, steps, preprocessor.pooling, source->batch_positions());
     std::ostringstream line;
     line << parameters.count() << " parameters, " << objective_name(options.model.objective) << ", " << steps

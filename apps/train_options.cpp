@@ -39,7 +39,9 @@ void add_data_options(CLI::App& command, TrainFlags& flags) {
              "Train on a task made by rule instead of files: selective-copying, induction-heads or mqar, with "
              ":length=N,vocab=N,items=N behind it")
         ->type_name("TASK");
-    data.add("--validation-file", flags.validation_files, "Held-out records: files of their own")->type_name("FILE");
+    command.add_option("--validation-file", flags.validation_files, "Held-out records: files of their own")
+        ->group("Data")
+        ->type_name("FILE");
     data.add("--held-out", flags.held_out, "Hold out this share of the records of every class")->check(share());
     data.add("--fold", flags.fold, "Hold out fold I of K (from 0), as 2/5")->type_name("I/K");
     data.add("--validation-examples", flags.validation_examples,
@@ -123,11 +125,6 @@ void add_run_options(CLI::App& command, TrainFlags& flags) {
     run.add("--target-score", flags.loop.target_score,
             "End at the first validation with this score; 0: at the last step");
     run.flag("--resume", flags.resume, "Go on from the checkpoint in the output directory");
-    run.add("--device", flags.device, "auto (a GPU if there is one), cpu, or cuda:N");
-    run.add("--dtype", flags.dtype, "Of products and activations (default: bf16 on a GPU, f32 on the cpu)")
-        ->check(CLI::IsMember({"f32", "bf16"}));
-    run.add("--threads", flags.threads, "Of the processor; 0: all that the process may use")
-        ->check(CLI::Range(0, 4096).description(""));
 }
 
 } // namespace
@@ -140,6 +137,7 @@ void add_train_options(CLI::App& command, TrainFlags& flags) {
     add_batch_options(command, flags);
     add_optimiser_options(command, flags);
     add_run_options(command, flags);
+    add_device_options(command, flags.compute);
     add_input_flags(command, flags.input);
     command.get_option("INPUT")->required(false);
     add_log_options(command, flags.log);

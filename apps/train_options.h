@@ -43,9 +43,7 @@ struct TrainFlags {
 
     TrainingLoopOptions loop;
     std::uint64_t seed = 1;
-    std::string device = "auto";
-    std::string dtype;
-    int threads = 0;
+    ComputeOptions compute;
 };
 
 void add_train_options(CLI::App& command, TrainFlags& flags);

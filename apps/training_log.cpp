@@ -33,11 +33,6 @@ std::vector<std::string> split_row(std::string const& line) {
     return cells;
 }
 
-void write_text(std::filesystem::path const& path, std::string const& text) {
-    auto const bytes = std::as_bytes(std::span(text));
-    write_file_whole(path, {&bytes, 1});
-}
-
 std::string duration(double seconds) {
     char text[64];
     auto const s = static_cast<long>(seconds);
@@ -143,8 +138,8 @@ void TrainingLog::write() {
         }
         text += line;
     }
-    write_text(folder_ / "metrics.tsv", text);
-    write_text(folder_ / "curves.svg", curves());
+    write_file_whole(folder_ / "metrics.tsv", text);
+    write_file_whole(folder_ / "curves.svg", curves());
 }
 
 std::string TrainingLog::curves() const {

@@ -78,9 +78,7 @@ private:
         TrainingProgress progress;
         for (auto const& step : trainer_.reports()) {
             if (!std::isfinite(step.sums.loss) || !std::isfinite(step.gradient_norm)) { diverged(step); }
-            progress.sums.loss += step.sums.loss;
-            progress.sums.correct += step.sums.correct;
-            progress.sums.count += step.sums.count;
+            progress.sums += step.sums;
             progress.gradient_norm = step.gradient_norm;
             progress.learning_rate = step.learning_rate;
         }
@@ -153,10 +151,7 @@ Validation validate(Trainer& trainer, TrainingData const& data, Score score) {
     index_t taken = 0;
     for (index_t first = 0; (taken = data.validation(first, batch)) > 0; first += taken) {
         std::vector<float> logits;
-        LossSums const more = trainer.evaluate(batch, score == Score::matthews ? &logits : nullptr);
-        sums.loss += more.loss;
-        sums.correct += more.correct;
-        sums.count += more.count;
+        sums += trainer.evaluate(batch, score == Score::matthews ? &logits : nullptr);
         if (score != Score::matthews) { continue; }
         if (!confusion) { confusion.emplace(static_cast<index_t>(logits.size()) / batch.records()); }
         count_answers(batch, logits, *confusion);

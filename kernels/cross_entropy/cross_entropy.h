@@ -12,6 +12,13 @@ struct LossSums {
     double loss = 0;    ///< sum of the rows' losses, not scaled; nats for cross entropies
     double correct = 0; ///< rows whose largest value (the first of equal ones) is where it should be
     double count = 0;   ///< rows that count
+
+    LossSums& operator+=(LossSums const& more) noexcept {
+        loss += more.loss;
+        correct += more.correct;
+        count += more.count;
+        return *this;
+    }
 };
 
 /// Cross entropy with one right class a row, as in language models, and its gradient. With l the logits of a row:

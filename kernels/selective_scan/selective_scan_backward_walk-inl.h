@@ -9,7 +9,6 @@
 
 #include "kernels/selective_scan/selective_scan_backward.h"
 #include "kernels/selective_scan/selective_scan_tile-inl.h"
-#include "kernels/simd/accurate_exp2-inl.h"
 #include "kernels/simd/vector_math-inl.h"
 #include "lib/core/buffer.h"
 

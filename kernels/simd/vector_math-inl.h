@@ -30,12 +30,38 @@ HWY_INLINE hn::Vec128<float, N> ScaleByPower2(hn::Vec128<float, N> x, hn::Vec128
 }
 #endif
 
-/// 2^x with a relative error below 1.6e-7, exact at 0; results below 2^-126 become 2^-126 or less, above 2^127
-/// saturate. Range reduction to the nearest integer keeps the error near x = 0 far smaller: there a state's decay is
-/// close to 1 and a constant error would add up over its long memory. Polynomial: least maximum relative error on
-/// [-1/2, 1/2] with the constant term fixed at 1 (9.1e-8).
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V Exp2(D d, V x) {
+/// 2^f on [-1/2, 1/2]: least maximum relative error with the constant term fixed at 1 (9.1e-8).
+struct ShortExp2 {
+    template <class D, class V = hn::Vec<D>>
+    static HWY_INLINE V At(D d, V f) {
+        V p = hn::Set(d, 0x1.5bba14p-10F);
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.3cea88p-7F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.c6b752p-5F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.ebf9bcp-3F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.62e42ap-1F));
+        return hn::MulAdd(p, f, hn::Set(d, 1.0F));
+    }
+};
+
+/// The same with one term more, within 9.2e-9: interpolates (2^f - 1) / f at the Chebyshev nodes of [-1/2, 1/2].
+struct LongExp2 {
+    template <class D, class V = hn::Vec<D>>
+    static HWY_INLINE V At(D d, V f) {
+        V p = hn::Set(d, 0x1.44138ap-13F);
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.5f089p-10F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.3b2a54p-7F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.c6af6cp-5F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.ebfbep-3F));
+        p = hn::MulAdd(p, f, hn::Set(d, 0x1.62e43p-1F));
+        return hn::MulAdd(p, f, hn::Set(d, 1.0F));
+    }
+};
+
+/// 2^x by way of a polynomial; exact at 0; results below 2^-126 become 2^-126 or less, above 2^127 saturate. Range
+/// reduction to the nearest integer keeps the error near x = 0 far smaller: there a state's decay is close to 1 and a
+/// constant error would add up over its long memory.
+template <class Polynomial, class D, class V = hn::Vec<D>>
+HWY_INLINE V Exp2By(D d, V x) {
 #if HWY_TARGET <= HWY_AVX3
     V const nearest = hn::Round(x);
 #else
@@ -45,19 +71,26 @@ HWY_INLINE V Exp2(D d, V x) {
     V const shifted = hn::Add(x, magic);
     V const nearest = hn::Sub(shifted, magic);
 #endif
-    V const f = hn::Sub(x, nearest);
-    V p = hn::Set(d, 0x1.5bba14p-10F);
-    p = hn::MulAdd(p, f, hn::Set(d, 0x1.3cea88p-7F));
-    p = hn::MulAdd(p, f, hn::Set(d, 0x1.c6b752p-5F));
-    p = hn::MulAdd(p, f, hn::Set(d, 0x1.ebf9bcp-3F));
-    p = hn::MulAdd(p, f, hn::Set(d, 0x1.62e42ap-1F));
-    p = hn::MulAdd(p, f, hn::Set(d, 1.0F));
+    V const p = Polynomial::At(d, hn::Sub(x, nearest));
 #if HWY_TARGET <= HWY_AVX3
     return ScaleByPower2(p, nearest);
 #else
     hn::RebindToSigned<D> const di;
     return hn::BitCast(d, hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::BitCast(di, shifted))));
 #endif
+}
+
+/// Relative error below 1.6e-7.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Exp2(D d, V x) {
+    return Exp2By<ShortExp2>(d, x);
+}
+
+/// As good as the C library's. For gradients, that sum many products of decays: the error of the shorter polynomial has
+/// a sign of its own for each argument, and sums keep it.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V AccurateExp2(D d, V x) {
+    return Exp2By<LongExp2>(d, x);
 }
 
 template <class D, class V = hn::Vec<D>>

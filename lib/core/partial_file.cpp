@@ -72,4 +72,9 @@ void write_file_whole(std::filesystem::path const& path, std::span<std::span<std
     file.commit();
 }
 
+void write_file_whole(std::filesystem::path const& path, std::string_view text) {
+    auto const bytes = std::as_bytes(std::span(text));
+    write_file_whole(path, std::span(&bytes, 1));
+}
+
 } // namespace strandwave

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 namespace strandwave {
 
@@ -36,5 +37,6 @@ private:
 
 /// Writes the pieces, one behind the other, as a file that is there whole or not at all. Throws io.
 void write_file_whole(std::filesystem::path const& path, std::span<std::span<std::byte const> const> pieces);
+void write_file_whole(std::filesystem::path const& path, std::string_view text);
 
 } // namespace strandwave

@@ -292,6 +292,10 @@ void move_into_place(fs::path const& from, fs::path const& to) {
 
 } // namespace
 
+ModelConfig fresh_model_config(fs::path const& config_json) {
+    return complete_config(read_declared_config(config_json));
+}
+
 void initialise_model(fs::path const& config_json, std::uint64_t seed, fs::path const& out_directory, bool force) {
     auto const out = out_directory.has_filename() ? out_directory : out_directory.parent_path(); // "dir/" is "dir"
     std::error_code error;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "lib/model/config.h"
+
 #include <cstdint>
 #include <filesystem>
 
@@ -18,5 +20,8 @@ namespace strandwave {
 /// machine's memory), io.
 void initialise_model(std::filesystem::path const& config_json, std::uint64_t seed,
                       std::filesystem::path const& out_directory, bool force = false);
+
+/// What `initialise_model` would make of a config: extents that it states, and the class defaults for the rest.
+ModelConfig fresh_model_config(std::filesystem::path const& config_json);
 
 } // namespace strandwave

@@ -18,12 +18,6 @@ index_t counted(TrainBatch const& batch) {
                          [](std::int32_t target) { return target >= 0; });
 }
 
-void add(LossSums& to, LossSums const& from) {
-    to.loss += from.loss;
-    to.correct += from.correct;
-    to.count += from.count;
-}
-
 std::uint64_t step_seed(std::uint64_t seed, index_t step, index_t part) {
     Random random(seed ^ (static_cast<std::uint64_t>(step) << 20) ^ static_cast<std::uint64_t>(part));
     return random.bits();
@@ -184,7 +178,7 @@ void Trainer::run_pieces(Shard& shard, TrainBatch const& batch, float scale) {
 
 void Trainer::keep_sums(Shard& shard) {
     if (shards_.size() > 1) {
-        add(shard.host_sums, shard.model->sums());
+        shard.host_sums += shard.model->sums();
     } else {
         record_sums(shard);
     }
@@ -226,7 +220,7 @@ void Trainer::update() {
     report.step = step_;
     report.learning_rate = learning_rate(options_.optimizer, step_, options_.steps);
     for (auto const& s : shards_) {
-        add(report.sums, s->host_sums);
+        report.sums += s->host_sums;
     }
     waiting_.push_back({report, pending_});
     shard.ops->copy_bytes(shard.pending_norms + (static_cast<index_t>(waiting_.size()) - 1), shard.squared_norm,
@@ -251,16 +245,16 @@ void Trainer::collect() {
     std::size_t next = 0;
     for (std::size_t i = 0; i < waiting_.size(); ++i) {
         auto report = waiting_[i].report;
-        add(report.sums, unfinished_);
+        report.sums += unfinished_;
         unfinished_ = {};
         for (; next < static_cast<std::size_t>(waiting_[i].sums_end); ++next) {
-            add(report.sums, sums[next]);
+            report.sums += sums[next];
         }
         report.gradient_norm = std::sqrt(norms[i]);
         reports_.push_back(report);
     }
     for (; next < sums.size(); ++next) {
-        add(unfinished_, sums[next]);
+        unfinished_ += sums[next];
     }
     waiting_.clear();
     pending_ = 0;
@@ -282,7 +276,7 @@ LossSums Trainer::evaluate(TrainBatch const& batch, std::vector<float>* outputs)
     });
     LossSums all;
     for (std::size_t i = 0; i < parts.size(); ++i) {
-        add(all, sums[i]);
+        all += sums[i];
         if (outputs != nullptr) { outputs->insert(outputs->end(), logits[i].begin(), logits[i].end()); }
     }
     return all;
@@ -296,7 +290,7 @@ LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vect
         for (auto const& piece : cut_batch(batch, options_.piece)) {
             model.put(piece.batch, 1.0F, 0, piece.slots);
             model.evaluate();
-            add(sums, model.sums());
+            sums += model.sums();
         }
         return sums;
     }
