@@ -45,7 +45,7 @@ ExitCode run_classify(ClassifyFlags const& flags) {
     ClassifyOptions options;
     options.run.chunk = opened.chunk;
     options.run.pooling = opened.preprocessor.pooling;
-    options.run.per_record = flags.per_record;
+    options.run.per_record = flags.per_record || flags.input.interleaved;
     options.min_probability = flags.min_probability;
     if (flags.per_record && flags.input.window.empty()) {
         throw Error(ErrorCode::invalid_argument, "--per-record needs --window");
@@ -55,15 +55,15 @@ ExitCode run_classify(ClassifyFlags const& flags) {
     std::optional<OutputFile> file;
     if (!to_stdout) { file.emplace(flags.output.path); }
     auto& stream = file ? file->stream() : std::cout;
-    ClassTable table(stream, flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv, labels,
-                     flags.probabilities);
+    ClassTable const table(flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv, labels, flags.probabilities,
+                           source.reads_sound());
     Progress progress(flags.log, flags.input.files);
     options.run.notice = [&](std::string const& line) {
         progress.clear();
         log_line(flags.log, line);
     };
     LoggingListener listener(progress);
-    auto const report = classify_files(source, opened.replicas, *opened.threads, options, table, listener);
+    auto const report = classify_files(source, opened.replicas, *opened.threads, options, table, stream, listener);
     progress.clear();
     if (file) { file->commit(); }
     if (!file && !std::cout.flush()) { throw Error(ErrorCode::io, "stdout: could not be written whole"); }

@@ -23,12 +23,15 @@ struct CommandResult {
 /// main runs after all options are parsed; it sets `result` or throws `Error` (which main turns into exit code 2).
 /// `result` outlives the parse. The man page and the shell completion are written from these same options.
 void add_classify_command(CLI::App& program, CommandResult& result);
+void add_batch_command(CLI::App& program, CommandResult& result);
+void add_merge_command(CLI::App& program, CommandResult& result);
 void add_embed_command(CLI::App& program, CommandResult& result);
 void add_forward_command(CLI::App& program, CommandResult& result);
 void add_init_command(CLI::App& program, CommandResult& result);
 void add_probe_command(CLI::App& program, CommandResult& result);
 void add_train_command(CLI::App& program, CommandResult& result);
 void add_evaluate_command(CLI::App& program, CommandResult& result);
+void add_report_command(CLI::App& program, CommandResult& result);
 void add_info_command(CLI::App& program, CommandResult& result);
 void add_verify_command(CLI::App& program, CommandResult& result);
 void add_bench_command(CLI::App& program, CommandResult& result);

@@ -256,12 +256,25 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
         ->expected(1)
         ->take_all()
         ->type_name("REGION");
+    add("--flank", flags.flank, "Bases to add to both ends of the regions (default: 0)")
+        ->type_name("N")
+        ->check(CLI::Range(index_t{0}, index_t{1} << 40).description(""));
+    add("--trim-quality", flags.trim_quality,
+        "Cut off the end of reads where the quality is below this, as bwa aln -q does (default: 0, nothing)")
+        ->type_name("Q")
+        ->check(CLI::Range(0, 93).description(""));
+    command.add_flag("--interleaved", flags.interleaved, "Reads 2i and 2i + 1 are mates: one row for both")
+        ->group("Input");
     add("--window", flags.window,
         "Cut records into windows of N bases or samples, or of seconds as 2.5s; the last one is kept from half a "
         "window on (default: whole records)")
         ->type_name("LENGTH");
-    add("--stride", flags.stride, "From one window's start to the next's (default: the window, no overlap)")
+    add("--stride,--hop", flags.stride, "From one window's start to the next's (default: the window, no overlap)")
         ->type_name("LENGTH");
+    add("--skip-silence", flags.silence_dbfs,
+        "Of sound, pass over windows whose level (root mean square) is below this, as -50 (default: none)")
+        ->type_name("DBFS")
+        ->check(CLI::Range(-200.0, 0.0).description(""));
     add("--min-length", flags.min_length, "Skip records with fewer bases or samples (default: 1, empty ones)")
         ->type_name("N")
         ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()).description(""));
@@ -320,6 +333,10 @@ RecordSourceOptions source_options(InputFlags const& flags, PreprocessorConfig c
     options.limit = flags.limit;
     options.bed = flags.bed;
     options.regions = flags.regions;
+    options.flank = flags.flank;
+    options.silence_dbfs = flags.silence_dbfs;
+    options.interleaved = flags.interleaved;
+    options.input.sequence.trim_quality = flags.trim_quality;
     return options;
 }
 

@@ -73,7 +73,7 @@ struct PreprocessorFlags {
 void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool unpooled = false);
 void apply(PreprocessorFlags const& flags, PreprocessorConfig& config);
 
-/// INPUT... --raw --reference --keep-secondary --bed --region --window --stride --min-length --limit --max-memory.
+/// INPUT... and what the group Input of the help lists.
 struct InputFlags {
     std::vector<std::filesystem::path> files;
     std::string raw;
@@ -84,6 +84,10 @@ struct InputFlags {
     std::string window, stride;
     index_t min_length = 1;
     index_t limit = 0;
+    index_t flank = 0;
+    double silence_dbfs = 0; ///< 0: nothing is skipped
+    int trim_quality = 0;
+    bool interleaved = false;
     std::string max_memory; ///< "8G"; empty: half of what is available
 };
 void add_input_flags(CLI::App& command, InputFlags& flags);

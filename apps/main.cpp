@@ -22,12 +22,15 @@ void add_commands(CLI::App& program, CommandResult& result) {
     program.footer("`strandwave COMMAND --help` shows the options of a command, their units and defaults, and an "
                    "example.\nExit code: 0 all done, 1 some records failed, 2 usage or set-up.");
     add_classify_command(program, result);
+    add_batch_command(program, result);
+    add_merge_command(program, result);
     add_embed_command(program, result);
     add_forward_command(program, result);
     add_init_command(program, result);
     add_probe_command(program, result);
     add_train_command(program, result);
     add_evaluate_command(program, result);
+    add_report_command(program, result);
     add_info_command(program, result);
     add_verify_command(program, result);
     add_bench_command(program, result);
@@ -47,7 +50,7 @@ int run(int argc, char** argv) {
         return as_int(result.exit_code);
     } catch (CLI::ParseError const& error) {
         return program.exit(error) == 0 ? as_int(ExitCode::done) : as_int(ExitCode::unusable);
-    } catch (Interrupted const&) { return as_int(ExitCode::interrupted); } catch (Error const& error) {
+    } catch (Interrupted const& interrupted) { return 128 + interrupted.signal; } catch (Error const& error) {
         log_error(error.message());
     } catch (std::bad_alloc const&) {
         log_error("out of memory; a smaller --chunk or --window needs less");

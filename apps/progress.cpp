@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iomanip>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <sstream>
 #include <string>
@@ -57,11 +58,21 @@ void add_count(std::string& line, index_t count, std::string const& what) {
     if (count > 0) { line += (line.empty() ? "" : ", ") + std::to_string(count) + " " + what; }
 }
 
+std::chrono::milliseconds pause_of(ProgressStyle style) {
+    switch (style) {
+    case ProgressStyle::json: return std::chrono::seconds(5);
+    case ProgressStyle::log: return std::chrono::seconds(30);
+    default: return std::chrono::milliseconds(200);
+    }
+}
+
 } // namespace
 
 Progress::Progress(LogOptions const& log, std::vector<std::filesystem::path> const& files)
-    : shown_(!log.quiet && ::isatty(STDERR_FILENO) == 1), files_(files), begin_(std::chrono::steady_clock::now()),
-      last_(begin_) {
+    : Progress(!log.quiet && ::isatty(STDERR_FILENO) == 1 ? ProgressStyle::line : ProgressStyle::none, files) {}
+
+Progress::Progress(ProgressStyle style, std::vector<std::filesystem::path> const& files)
+    : style_(style), files_(files), begin_(std::chrono::steady_clock::now()), last_(begin_) {
     for (auto const& file : files_) {
         std::error_code error;
         auto const size = std::filesystem::file_size(file, error);
@@ -83,22 +94,57 @@ double Progress::fraction_done(RunReport const& report) const {
     return all > 0 ? read / all : 0;
 }
 
+double Progress::seconds_left() const { return fraction_ > 0 ? seconds() * (1 - fraction_) / fraction_ : -1; }
+
 void Progress::update(RunReport const& report) {
+    auto const pause = pause_of(style_);
     auto const now = std::chrono::steady_clock::now();
-    if (!shown_ || now - last_ < std::chrono::milliseconds(200)) { return; }
+    if (style_ == ProgressStyle::none || now - last_ < pause) { return; }
     last_ = now;
-    drawn_ = true;
-    double const elapsed = seconds();
-    double const fraction = fraction_ = std::max(fraction_, fraction_done(report));
-    std::ostringstream line;
-    line << "\r\033[K" << report.source.records << " records, "
-         << rate(static_cast<double>(report.source.records), elapsed) << " records/s, "
-         << rate(static_cast<double>(report.positions), elapsed) << " tokens/s";
-    if (fraction > 0) {
-        line << ", " << static_cast<int>(100 * fraction) << " %, " << clock_time(elapsed * (1 - fraction) / fraction)
-             << " left";
+    fraction_ = std::max(fraction_, fraction_done(report));
+    switch (style_) {
+    case ProgressStyle::json: std::cerr << json(report) << std::endl; break;
+    case ProgressStyle::log: log_line({}, line(report)); break;
+    default: drawn_ = true; std::cerr << "\r\033[K" << line(report) << std::flush;
     }
-    std::cerr << line.str() << std::flush;
+}
+
+void Progress::finish(RunReport const& report) {
+    fraction_ = 1;
+    if (style_ == ProgressStyle::json) { std::cerr << json(report) << std::endl; }
+}
+
+std::string Progress::line(RunReport const& report) const {
+    double const elapsed = seconds();
+    std::ostringstream text;
+    if (files_.size() > 1) { text << report.source.files_done << " of " << files_.size() << " files, "; }
+    text << report.source.records << " records, " << rate(static_cast<double>(report.source.records), elapsed)
+         << " records/s, " << rate(static_cast<double>(report.positions), elapsed) << " tokens/s, waited "
+         << std::lround(100 * wait_share(report, elapsed)) << " %";
+    if (seconds_left() >= 0) {
+        text << ", " << static_cast<int>(100 * fraction_) << " %, " << clock_time(seconds_left()) << " left";
+    }
+    return text.str();
+}
+
+std::string Progress::json(RunReport const& report) const {
+    double const elapsed = seconds();
+    nlohmann::ordered_json object = {{"seconds", elapsed},
+                                     {"files_done", report.source.files_done},
+                                     {"files", files_.size()},
+                                     {"records", report.source.records},
+                                     {"rows", report.rows},
+                                     {"failed", report.failed},
+                                     {"tokens", report.positions},
+                                     {"tokens_per_second", static_cast<double>(report.positions) / elapsed},
+                                     {"wait_share", wait_share(report, elapsed)},
+                                     {"fraction", fraction_}};
+    if (seconds_left() >= 0) { object["seconds_left"] = seconds_left(); }
+    return object.dump();
+}
+
+double wait_share(RunReport const& report, double seconds) {
+    return seconds > 0 ? std::clamp(1 - report.model_seconds / seconds, 0.0, 1.0) : 0.0;
 }
 
 void Progress::clear() {

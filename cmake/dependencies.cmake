@@ -5,6 +5,7 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(dnnl REQUIRED)
 find_package(hwy REQUIRED)
 find_package(nlohmann_json REQUIRED)
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(PkgConfig REQUIRED)
 
 # Libraries without a CMake package of their own in Debian 12.
@@ -21,6 +22,7 @@ strandwave_import_pkgconfig(strandwave_htslib htslib)
 strandwave_import_pkgconfig(strandwave_sndfile sndfile)
 strandwave_import_pkgconfig(strandwave_soxr soxr)
 strandwave_import_pkgconfig(strandwave_hdf5 hdf5)
+strandwave_import_pkgconfig(strandwave_archive libarchive)
 
 if(NOT TARGET strandwave_lbfgs)
     find_path(STRANDWAVE_LBFGS_INCLUDE lbfgs.h REQUIRED)

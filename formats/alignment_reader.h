@@ -16,11 +16,13 @@ namespace strandwave {
 ///   is a record of length 0. Letters come upper case; htslib gives
 ///   those that it does not know as N. A base given as '=' (equal to the
 ///   reference) is unsupported.
+/// - With options.trim_quality the 3' end, as the instrument read it, is cut as quality_trim.h says; a read may become
+///   one of length 0. A read without qualities is not cut.
 /// - A BAM, BGZF SAM or CRAM without its end marker is truncated_input, at open where the file can be asked and at the
 ///   end of a pipe. A plain SAM cut between lines, or behind the quality of its last line, cannot be told.
-/// - CRAM: the bases come from options.reference and from the file itself, never from the network, nor from the paths
-///   that the file's header or REF_PATH and REF_CACHE name. htslib 1.16 checks the checksums of compressed blocks only:
-///   damage in a header block that is stored plain can go unseen.
+/// - CRAM: the bases come from the file itself and from options.reference or, without that, the local folders of
+///   REF_PATH, never from the network nor from places that the file names; see cram_reference_search.h. htslib 1.16
+///   checks the checksums of compressed blocks only: damage in a header block that is stored plain can go unseen.
 /// A read lies in memory whole (htslib's bound is 2^31 bytes); the file does not.
 /// Throws truncated_input, malformed_input, not_found, io (the reference).
 std::unique_ptr<SequenceReader> open_alignments(FileBytes file, std::string name, SequenceReaderOptions const& options);

@@ -1,7 +1,9 @@
 #include "formats/audio_stream.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 namespace strandwave {
@@ -10,6 +12,17 @@ namespace {
 constexpr double kMaxRateHz = 1e7;            // hydrophones and ultrasound stay below; above is a broken header
 constexpr index_t kMaxChannels = 1024;        // libsndfile's own limit
 constexpr index_t kMaxChunkSamples = 1 << 22; // 16 MiB
+
+/// Without a way out of the loop, so that compilers make vector code of it. What is not finite has all bits of the
+/// exponent set.
+bool all_finite(std::vector<float> const& samples) {
+    constexpr std::uint32_t kExponent = 0x7f800000;
+    std::uint32_t odd = 0;
+    for (float const sample : samples) {
+        odd |= (std::bit_cast<std::uint32_t>(sample) & kExponent) == kExponent ? 1U : 0U;
+    }
+    return odd == 0;
+}
 
 class AudioStream final : public AudioReader {
 public:
@@ -37,10 +50,10 @@ private:
         chunk.channels = info_.channels;
         chunk.offset = position_;
         chunk.first = position_ == 0;
-        chunk.samples.swap(ahead_);
-        auto const kept = static_cast<index_t>(chunk.samples.size());
+        auto const kept = static_cast<index_t>(ahead_.size());
         auto const wanted = max_frames + 1 - kept / info_.channels;
         chunk.samples.resize(kept + wanted * info_.channels);
+        std::copy(ahead_.begin(), ahead_.end(), chunk.samples.begin());
 
         auto got = source_->read(chunk.samples.data() + kept, wanted);
         if (!got) { return got.error(); }
@@ -57,9 +70,9 @@ private:
     }
 
     Result<void> check_finite(AudioChunk const& chunk) const {
+        if (all_finite(chunk.samples)) { return {}; }
         auto const odd = std::find_if_not(chunk.samples.begin(), chunk.samples.end(),
                                           [](float sample) { return std::isfinite(sample); });
-        if (odd == chunk.samples.end()) { return {}; }
         index_t const sample = odd - chunk.samples.begin();
         return Error(ErrorCode::malformed_input,
                      info_.name + ": the sample at frame " + std::to_string(chunk.offset + sample / info_.channels) +

@@ -1,16 +1,22 @@
 #include "formats/bgzf_source.h"
 
+#include "formats/read_ahead.h"
 #include "lib/core/error.h"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 #include <htslib/bgzf.h>
 #include <htslib/hfile.h>
+#include <vector>
 
 namespace strandwave {
 namespace {
 
-constexpr int kBgzf = 2;         // what bgzf_compression() says of it
-constexpr int kBlocksAhead = 64; // per thread
+constexpr int kPlain = 0; // what bgzf_compression() says of it
+constexpr int kBgzf = 2;
+constexpr int kBlocksAhead = 64; // per thread of htslib's
+constexpr std::size_t kAheadBytes = 256UL * 1024;
 
 /// htslib takes a gzip stream too short for a whole header (18 bytes) for plain text.
 bool is_gzip_stub(hFILE* file) {
@@ -21,44 +27,106 @@ bool is_gzip_stub(hFILE* file) {
 
 } // namespace
 
-void BgzfSource::Close::operator()(BGZF* stream) const noexcept { bgzf_close(stream); }
+class BgzfSource::Stream {
+public:
+    Stream(FileBytes file, std::string name) : name_(std::move(name)) {
+        if (is_gzip_stub(file.get())) {
+            throw Error(ErrorCode::truncated_input, name_ + ": ends inside its gzip header; copy or download it again");
+        }
+        stream_.reset(bgzf_hopen(file.get(), "r"));
+        if (!stream_) { throw Error(ErrorCode::malformed_input, name_ + ": its compressed data cannot be read"); }
+        static_cast<void>(file.release()); // the stream closes it
+        if (compression() == kBgzf && bgzf_check_EOF(stream_.get()) == 0) {
+            throw Error(ErrorCode::truncated_input,
+                        name_ + ": has no BGZF end marker, so it is cut short; copy or download it again");
+        }
+    }
 
-BgzfSource::BgzfSource(FileBytes file, std::string name, int threads) : name_(std::move(name)) {
-    if (is_gzip_stub(file.get())) {
-        throw Error(ErrorCode::truncated_input, name_ + ": ends inside its gzip header; copy or download it again");
+    int compression() const { return bgzf_compression(stream_.get()); }
+    std::string const& name() const noexcept { return name_; }
+    void use_threads(int threads) { bgzf_mt(stream_.get(), threads, kBlocksAhead); }
+
+    std::size_t read(std::span<char> out) {
+        auto const size = bgzf_read(stream_.get(), out.data(), out.size());
+        if (size < 0) { fail(); }
+        // A pipe cannot be asked for its end marker in advance.
+        if (size == 0 && stream_->no_eof_block) {
+            throw Error(ErrorCode::truncated_input, name_ + ": ends after " + std::to_string(bytes_read_) +
+                                                        " bytes of text without a BGZF end marker, so it is cut short");
+        }
+        bytes_read_ += size;
+        return static_cast<std::size_t>(size);
     }
-    stream_.reset(bgzf_hopen(file.get(), "r"));
-    if (!stream_) { throw Error(ErrorCode::malformed_input, name_ + ": its compressed data cannot be read"); }
-    static_cast<void>(file.release()); // the stream closes it
-    if (bgzf_compression(stream_.get()) != kBgzf) { return; }
-    if (bgzf_check_EOF(stream_.get()) == 0) {
-        throw Error(ErrorCode::truncated_input,
-                    name_ + ": has no BGZF end marker, so it is cut short; copy or download it again");
+
+private:
+    struct Close {
+        void operator()(BGZF* stream) const noexcept { bgzf_close(stream); }
+    };
+
+    [[noreturn]] void fail() const {
+        auto const where = " after " + std::to_string(bytes_read_) + " bytes of text";
+        if (stream_->is_compressed && (stream_->errcode & BGZF_ERR_IO) != 0) {
+            throw Error(ErrorCode::truncated_input, name_ + ": compressed data ends early," + where);
+        }
+        if (stream_->is_compressed) {
+            throw Error(ErrorCode::malformed_input, name_ + ": compressed data is damaged or cut short," + where);
+        }
+        throw Error(ErrorCode::io, name_ + ": cannot be read further," + where);
     }
-    if (threads > 0) { bgzf_mt(stream_.get(), threads, kBlocksAhead); }
+
+    std::string name_;
+    std::unique_ptr<BGZF, Close> stream_;
+    index_t bytes_read_ = 0;
+};
+
+/// The stream decompressed by a thread of its own.
+class BgzfSource::Ahead {
+public:
+    explicit Ahead(Stream& stream) : blocks_([&stream](Block& block) { return fill(stream, block); }) {}
+
+    std::size_t read(std::span<char> out) {
+        if (rest_.empty()) {
+            auto const* const block = blocks_.next();
+            if (block == nullptr) { return 0; }
+            rest_ = {block->bytes.data(), block->size};
+        }
+        auto const size = std::min(out.size(), rest_.size());
+        std::memcpy(out.data(), rest_.data(), size);
+        rest_ = rest_.subspan(size);
+        return size;
+    }
+
+private:
+    struct Block {
+        std::vector<char> bytes;
+        std::size_t size = 0;
+    };
+
+    static bool fill(Stream& stream, Block& block) {
+        block.bytes.resize(kAheadBytes);
+        block.size = stream.read(block.bytes);
+        return block.size > 0;
+    }
+
+    ReadAhead<Block> blocks_;
+    std::span<char const> rest_; ///< of the block in use
+};
+
+BgzfSource::BgzfSource(FileBytes file, std::string name, int threads)
+    : stream_(std::make_unique<Stream>(std::move(file), std::move(name))) {
+    if (threads < 1 || stream_->compression() == kPlain) { return; }
+    if (stream_->compression() == kBgzf && threads > 1) {
+        stream_->use_threads(threads);
+    } else { // one thread of htslib's costs twice what it takes to decompress
+        ahead_ = std::make_unique<Ahead>(*stream_);
+    }
 }
 
-std::size_t BgzfSource::read(std::span<char> out) {
-    auto const size = bgzf_read(stream_.get(), out.data(), out.size());
-    if (size < 0) { fail(); }
-    // A pipe cannot be asked for its end marker in advance.
-    if (size == 0 && stream_->no_eof_block) {
-        throw Error(ErrorCode::truncated_input, name_ + ": ends after " + std::to_string(bytes_read_) +
-                                                    " bytes of text without a BGZF end marker, so it is cut short");
-    }
-    bytes_read_ += size;
-    return static_cast<std::size_t>(size);
-}
+BgzfSource::~BgzfSource() = default;
+BgzfSource::BgzfSource(BgzfSource&& other) noexcept = default;
 
-void BgzfSource::fail() const {
-    auto const where = " after " + std::to_string(bytes_read_) + " bytes of text";
-    if (stream_->is_compressed && (stream_->errcode & BGZF_ERR_IO) != 0) {
-        throw Error(ErrorCode::truncated_input, name_ + ": compressed data ends early," + where);
-    }
-    if (stream_->is_compressed) {
-        throw Error(ErrorCode::malformed_input, name_ + ": compressed data is damaged or cut short," + where);
-    }
-    throw Error(ErrorCode::io, name_ + ": cannot be read further," + where);
-}
+std::size_t BgzfSource::read(std::span<char> out) { return ahead_ ? ahead_->read(out) : stream_->read(out); }
+
+std::string const& BgzfSource::name() const noexcept { return stream_->name(); }
 
 } // namespace strandwave

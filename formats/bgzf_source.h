@@ -7,8 +7,6 @@
 #include <span>
 #include <string>
 
-struct BGZF;
-
 namespace strandwave {
 
 /// The text of a plain, gzip (one or more members) or BGZF stream, through htslib. What is cut or damaged is an error
@@ -17,25 +15,27 @@ namespace strandwave {
 /// trace.
 class BgzfSource {
 public:
-    /// `name` is what messages call the input. `threads` > 0 adds that many to decompress BGZF (gzip has no use for
-    /// them). Throws truncated_input when a seekable BGZF file lacks its last block, malformed_input.
+    /// `name` is what messages call the input. `threads` decompress beside the caller, in bounded memory; gzip, whose
+    /// bytes depend on all before them, has use for one. 0: the caller does it, as has to be where the stream may
+    /// have to wait (a pipe), because a thread that waits cannot be ended.
+    /// Throws truncated_input when a seekable BGZF file lacks its last block, malformed_input.
     BgzfSource(FileBytes file, std::string name, int threads);
+    ~BgzfSource();
+    BgzfSource(BgzfSource&& other) noexcept;
+    BgzfSource& operator=(BgzfSource&&) = delete;
 
     /// Fills `out` from its start and returns how many bytes; 0 only at the end of the stream.
     /// Throws truncated_input, malformed_input, io, telling how far the text was good.
     std::size_t read(std::span<char> out);
 
-    std::string const& name() const noexcept { return name_; }
+    std::string const& name() const noexcept;
 
 private:
-    struct Close {
-        void operator()(BGZF* stream) const noexcept;
-    };
-    [[noreturn]] void fail() const;
+    class Stream;
+    class Ahead;
 
-    std::string name_;
-    std::unique_ptr<BGZF, Close> stream_;
-    index_t bytes_read_ = 0;
+    std::unique_ptr<Stream> stream_;
+    std::unique_ptr<Ahead> ahead_; ///< null where the caller decompresses
 };
 
 } // namespace strandwave

@@ -14,6 +14,10 @@ namespace strandwave {
 ///   whole one (a compressed file can).
 /// - "\r\n", empty lines between records, a missing last newline and records of length 0 are fine. A blank is not.
 /// - Names and descriptions as in FASTA.
-std::unique_ptr<SequenceReader> make_fastq_reader(TextCursor text);
+/// - With trim_quality > 0 the 3' end is cut as quality_trim.h says, qualities being Phred+33 ('!' is 0); a read may
+///   become one of length 0. Its qualities decide how much of it is given, so a record lies in memory whole, once as
+///   bases and once as qualities, and comes only when it is known to be good; one of more than 64 Mi bases is
+///   too_large.
+std::unique_ptr<SequenceReader> make_fastq_reader(TextCursor text, int trim_quality = 0);
 
 } // namespace strandwave

@@ -1,25 +1,31 @@
 #include "formats/header_line.h"
 
+#include "formats/sequence_letters.h"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string_view>
-#include <utility>
 
 namespace strandwave {
 namespace {
 
 constexpr std::size_t kMaxHeaderBytes = std::size_t{1} << 20;
-constexpr std::string_view kBlanks = " \t";
 
-bool is_control(char byte) { return (byte >= 0 && byte < ' ' && byte != '\t') || byte == 0x7f; }
+bool is_blank(char byte) { return byte == ' ' || byte == '\t'; }
 
 std::string_view without_leading_blanks(std::string_view text) {
-    text.remove_prefix(std::min(text.find_first_not_of(kBlanks), text.size()));
-    return text;
+    auto const* const word = std::find_if_not(text.begin(), text.end(), is_blank);
+    return text.substr(static_cast<std::size_t>(word - text.begin()));
 }
 
 } // namespace
+
+HeaderWords split_header(std::string_view text) noexcept {
+    auto const line = without_leading_blanks(text);
+    auto const size = std::min({line.find(' '), line.find('\t'), line.size()});
+    return {line.substr(0, size), without_leading_blanks(line.substr(size))};
+}
 
 HeaderLine read_header_line(TextCursor& text) {
     auto const start = text.position();
@@ -29,23 +35,23 @@ HeaderLine read_header_line(TextCursor& text) {
     if (end == TextCursor::LineEnd::end_of_text) {
         throw text.error_at(start, ErrorCode::truncated_input, "the file ends inside this header line");
     }
-    auto const control = std::find_if(header.text.begin(), header.text.end(), is_control);
-    if (control != header.text.end()) {
-        throw text.error_at(start, ErrorCode::malformed_input, printable(*control) + " in this header line");
+    if (auto const good = count_header_bytes(header.text); good < header.text.size()) {
+        throw text.error_at(start, ErrorCode::malformed_input, printable(header.text[good]) + " in this header line");
     }
-    auto const line = without_leading_blanks(header.text);
-    header.name = line.substr(0, line.find_first_of(kBlanks));
-    header.description = without_leading_blanks(line.substr(header.name.size()));
+    auto const words = split_header(header.text);
+    header.name = words.name;
+    header.description = words.description;
     return header;
 }
 
-void begin_chunk(SequenceChunk& chunk, HeaderLine const& header, index_t record, index_t offset) {
-    chunk = {.record = record,
-             .name = header.name,
-             .description = header.description,
-             .offset = offset,
-             .first = offset == 0,
-             .symbols = std::move(chunk.symbols)};
+void begin_chunk(SequenceChunk& chunk, HeaderWords const& header, index_t record, index_t offset) {
+    chunk.record = record;
+    chunk.name = header.name;
+    chunk.description = header.description;
+    chunk.offset = offset;
+    chunk.start = 0;
+    chunk.first = offset == 0;
+    chunk.last = false;
     chunk.symbols.clear();
 }
 

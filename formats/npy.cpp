@@ -1,17 +1,11 @@
 #include "formats/npy.h"
 
+#include "formats/npy_header.h"
 #include "lib/core/error.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <fstream>
-#include <limits>
 #include <new>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -20,214 +14,25 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, ".npy values are written as they lie in memory");
 
-using namespace std::string_view_literals;
-
-constexpr std::string_view kMagic = "\x93NUMPY"sv;
-constexpr index_t kMaxHeaderBytes = 1 << 16;
-constexpr std::size_t kMaxRank = 32; // NumPy's own limit
-constexpr index_t kWriterHeaderBytes = 128;
-
-// ---- reading ----
-
-/// The header is a Python dict literal with three known keys, written by numpy.save:
-/// {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
-class HeaderParser {
-public:
-    explicit HeaderParser(std::string_view text) : rest_(text) {}
-
-    struct Header {
-        std::optional<std::string> descr; ///< a structured dtype (a list) is given as its text
-        std::optional<bool> fortran_order;
-        std::optional<std::vector<index_t>> shape;
-    };
-
-    std::optional<Header> parse() {
-        Header header;
-        if (!take("{")) { return std::nullopt; }
-        while (!take("}")) {
-            auto const key = string();
-            if (!key || !take(":")) { return std::nullopt; }
-            bool read = false;
-            if (*key == "descr" && !header.descr) { read = (header.descr = descr()).has_value(); }
-            if (*key == "fortran_order" && !header.fortran_order) {
-                read = (header.fortran_order = boolean()).has_value();
-            }
-            if (*key == "shape" && !header.shape) { read = (header.shape = shape()).has_value(); }
-            if (!read) { return std::nullopt; }
-            take(",");
-        }
-        skip_space();
-        if (!rest_.empty() || !header.descr || !header.fortran_order || !header.shape) { return std::nullopt; }
-        return header;
-    }
-
-private:
-    void skip_space() {
-        auto const first = rest_.find_first_not_of(" \t\r\n"sv);
-        rest_.remove_prefix(first == std::string_view::npos ? rest_.size() : first);
-    }
-    bool take(std::string_view token) {
-        skip_space();
-        if (rest_.substr(0, token.size()) != token) { return false; }
-        rest_.remove_prefix(token.size());
-        return true;
-    }
-    std::optional<std::string> string() {
-        skip_space();
-        if (rest_.empty() || (rest_[0] != '\'' && rest_[0] != '"')) { return std::nullopt; }
-        auto const end = rest_.find(rest_[0], 1);
-        if (end == std::string_view::npos) { return std::nullopt; }
-        std::string value(rest_.substr(1, end - 1));
-        rest_.remove_prefix(end + 1);
-        return value;
-    }
-    std::optional<std::string> descr() {
-        if (auto simple = string()) { return simple; }
-        auto const end = rest_.find(']');
-        if (rest_.empty() || rest_[0] != '[' || end == std::string_view::npos) { return std::nullopt; }
-        std::string value(rest_.substr(0, end + 1));
-        rest_.remove_prefix(end + 1);
-        return value;
-    }
-    std::optional<bool> boolean() {
-        if (take("True")) { return true; }
-        if (take("False")) { return false; }
-        return std::nullopt;
-    }
-    std::optional<std::vector<index_t>> shape() {
-        std::vector<index_t> extents;
-        if (!take("(")) { return std::nullopt; }
-        while (!take(")")) {
-            skip_space();
-            index_t extent = -1;
-            auto const [end, failure] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), extent);
-            if (failure != std::errc() || extent < 0 || extents.size() == kMaxRank) { return std::nullopt; }
-            rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
-            extents.push_back(extent);
-            if (!take(",")) {
-                if (!take(")")) { return std::nullopt; }
-                break;
-            }
-        }
-        return extents;
-    }
-
-    std::string_view rest_;
-};
-
-/// The number of elements, or -1 when their bytes do not fit in an index_t.
-index_t element_count(std::vector<index_t> const& shape, index_t element_bytes) {
-    index_t count = 1;
-    for (index_t const extent : shape) {
-        if (extent == 0) { return 0; }
-    }
-    for (index_t const extent : shape) {
-        if (count > std::numeric_limits<index_t>::max() / element_bytes / extent) { return -1; }
-        count *= extent;
-    }
-    return count;
-}
-
-Error malformed(std::string const& name, std::string const& reason) {
-    return Error(ErrorCode::malformed_input, name + ": not a .npy file: " + reason);
-}
-
-/// Reads magic, version, length and the header text; leaves the stream at the first value.
-Result<std::string> read_header_text(std::istream& stream, std::string const& name) {
-    std::array<char, 8> start{};
-    stream.read(start.data(), start.size());
-    if (stream.gcount() < static_cast<std::streamsize>(start.size())) {
-        return Error(ErrorCode::truncated_input, name + ": ends before the header of a .npy file is complete");
-    }
-    if (std::string_view(start.data(), kMagic.size()) != kMagic) {
-        return malformed(name, "it does not start with \\x93NUMPY");
-    }
-    int const version = static_cast<unsigned char>(start[6]);
-    if (version < 1 || version > 3) { return malformed(name, "format version " + std::to_string(version)); }
-    std::array<unsigned char, 4> length{};
-    std::streamsize const length_bytes = version == 1 ? 2 : 4;
-    stream.read(reinterpret_cast<char*>(length.data()), length_bytes);
-    index_t const bytes =
-        index_t{length[0]} | index_t{length[1]} << 8 | index_t{length[2]} << 16 | index_t{length[3]} << 24;
-    if (stream.gcount() == length_bytes && bytes > kMaxHeaderBytes) {
-        return malformed(name, "a header of " + std::to_string(bytes) + " bytes");
-    }
-    std::string text(static_cast<std::size_t>(bytes), '\0');
-    stream.read(text.data(), bytes);
-    if (!stream) {
-        return Error(ErrorCode::truncated_input, name + ": ends before the header of a .npy file is complete");
-    }
-    return text;
-}
+constexpr std::string_view kFloats = "<f4";
+constexpr index_t kWriterHeaderBytes = 128; ///< what npy_header gives a matrix
 
 template <class T>
 Result<NpyArray<T>> read_npy(std::filesystem::path const& path, std::string_view descr, std::string_view numpy_type) {
-    auto const name = path.string();
-    std::error_code failed;
-    auto const status = std::filesystem::status(path, failed);
-    if (status.type() == std::filesystem::file_type::not_found) {
-        return Error(ErrorCode::not_found, name + ": no such file");
-    }
-    if (!std::filesystem::is_regular_file(status)) {
-        return Error(ErrorCode::io, name + ": not a regular file, which a .npy input has to be");
-    }
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream) { return Error(ErrorCode::io, name + ": cannot be opened: " + std::strerror(errno)); }
-    auto text = read_header_text(stream, name);
-    if (!text) { return text.error(); }
-    auto header = HeaderParser(*text).parse();
-    if (!header) { return malformed(name, "its header cannot be understood: " + text->substr(0, 200)); }
-    if (*header->descr != descr) {
-        return Error(ErrorCode::unsupported, name + ": holds '" + *header->descr + "' values where '" +
-                                                 std::string(descr) + "' are needed; convert with x.astype(\"" +
-                                                 std::string(numpy_type) + "\")");
-    }
-    if (*header->fortran_order && header->shape->size() > 1) {
-        return Error(ErrorCode::unsupported, name + ": is in Fortran order; convert with numpy.ascontiguousarray(x)");
-    }
-
-    NpyArray<T> array{*header->shape, {}};
     constexpr auto kBytes = static_cast<index_t>(sizeof(T));
-    index_t const count = element_count(array.shape, kBytes);
-    auto const present = static_cast<index_t>(std::filesystem::file_size(path, failed)) - stream.tellg();
-    if (failed) { return Error(ErrorCode::io, name + ": " + failed.message()); }
-    // What the file holds bounds the allocation, whatever the shape says.
-    if (count < 0 || count * kBytes > present) {
-        return Error(ErrorCode::truncated_input,
-                     name + ": the shape promises " +
-                         (count < 0 ? std::string("more than 2^63") : std::to_string(count * kBytes)) +
-                         " bytes of values, but the file holds " + std::to_string(present));
-    }
-    if (count * kBytes < present) {
-        return malformed(name, std::to_string(present - count * kBytes) + " bytes stand behind the array");
-    }
+    auto opened = open_npy(path, descr, numpy_type, kBytes);
+    if (!opened) { return opened.error(); }
+    NpyArray<T> array{std::move(opened->shape), {}};
+    index_t const bytes = opened->size * kBytes;
     try {
-        array.values.resize(static_cast<std::size_t>(count));
+        array.values.resize(static_cast<std::size_t>(opened->size));
     } catch (std::bad_alloc const&) {
-        return Error(ErrorCode::too_large, name + ": its " + std::to_string(present) + " bytes do not fit in memory");
+        return Error(ErrorCode::too_large,
+                     path.string() + ": its " + std::to_string(bytes) + " bytes do not fit in memory");
     }
-    stream.read(reinterpret_cast<char*>(array.values.data()), count * kBytes);
-    if (stream.gcount() < count * kBytes) { return Error(ErrorCode::io, name + ": cannot be read"); }
+    opened->stream.read(reinterpret_cast<char*>(array.values.data()), bytes);
+    if (opened->stream.gcount() < bytes) { return Error(ErrorCode::io, path.string() + ": cannot be read"); }
     return array;
-}
-
-// ---- writing ----
-
-/// A version 1 header of exactly `kWriterHeaderBytes` bytes where the shape fits, else of the next multiple of 64.
-std::string make_header(std::vector<index_t> const& shape) {
-    std::string dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
-    for (index_t const extent : shape) {
-        dict += std::to_string(extent) + ", ";
-    }
-    if (shape.size() > 1) { dict.resize(dict.size() - 2); }
-    dict += "), }";
-    std::size_t const prefix = kMagic.size() + 4;
-    std::size_t const total = std::max<std::size_t>(kWriterHeaderBytes, (prefix + dict.size() + 1 + 63) / 64 * 64);
-    dict.resize(total - prefix - 1, ' ');
-    auto const length = static_cast<std::uint16_t>(dict.size() + 1);
-    std::string header(kMagic);
-    header += {'\x01', '\x00', static_cast<char>(length & 0xff), static_cast<char>(length >> 8)};
-    return header + dict + "\n";
 }
 
 } // namespace
@@ -236,10 +41,41 @@ Result<NpyArray<std::int64_t>> read_npy_i64(std::filesystem::path const& path) {
     return read_npy<std::int64_t>(path, "<i8", "<i8");
 }
 
-Result<NpyArray<float>> read_npy_f32(std::filesystem::path const& path) { return read_npy<float>(path, "<f4", "<f4"); }
+Result<NpyArray<float>> read_npy_f32(std::filesystem::path const& path) {
+    return read_npy<float>(path, kFloats, kFloats);
+}
+
+std::string npy_header(std::vector<index_t> const& shape) { return npy_header(kFloats, shape); }
+
+NpyRowReader::NpyRowReader(std::filesystem::path const& path) : name_(path.string()) {
+    auto opened = open_npy(path, kFloats, kFloats, sizeof(float));
+    if (!opened) { throw opened.error(); }
+    if (opened->shape.size() != 2) {
+        throw Error(ErrorCode::malformed_input,
+                    name_ + ": an array of " + std::to_string(opened->shape.size()) + " dimensions where 2 are needed");
+    }
+    stream_ = std::move(opened->stream);
+    rows_ = left_ = opened->shape[0];
+    row_size_ = opened->shape[1];
+}
+
+index_t NpyRowReader::read(View<float, 2> to) {
+    if (to.cols != row_size_ || to.row_stride != to.cols) {
+        throw Error(ErrorCode::shape_mismatch, name_ + ": rows of " + std::to_string(row_size_) +
+                                                   " values do not fit in rows of " + std::to_string(to.cols));
+    }
+    index_t const count = std::min(left_, to.rows);
+    auto const bytes = count * row_size_ * static_cast<index_t>(sizeof(float));
+    stream_.read(reinterpret_cast<char*>(to.data), bytes);
+    if (stream_.gcount() < bytes) {
+        throw Error(ErrorCode::truncated_input, name_ + ": shorter than when it was opened, or cannot be read");
+    }
+    left_ -= count;
+    return count;
+}
 
 NpyWriter::NpyWriter(std::filesystem::path const& path, index_t row_size) : file_(path), row_size_(row_size) {
-    auto const header = make_header({0, row_size});
+    auto const header = npy_header({0, row_size});
     file_.write_at(header.data(), static_cast<index_t>(header.size()), 0);
 }
 
@@ -258,16 +94,16 @@ void NpyWriter::append(View<float const, 2> rows) {
 }
 
 void NpyWriter::close() {
-    auto const header = make_header({rows_, row_size_});
+    auto const header = npy_header({rows_, row_size_});
     file_.write_at(header.data(), static_cast<index_t>(header.size()), 0);
     file_.commit();
 }
 
 NpyFile::NpyFile(std::filesystem::path const& path, std::vector<index_t> const& shape) : file_(path) {
     auto const name = path.string();
-    size_ = element_count(shape, sizeof(float));
+    size_ = npy_element_count(shape, sizeof(float));
     if (size_ < 0) { throw Error(ErrorCode::too_large, name + ": an array of more than 2^63 bytes"); }
-    auto const header = make_header(shape);
+    auto const header = npy_header(shape);
     header_bytes_ = static_cast<index_t>(header.size());
     file_.reserve(header_bytes_ + size_ * static_cast<index_t>(sizeof(float)));
     file_.write_at(header.data(), header_bytes_, 0);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,31 @@ struct NpyArray {
 /// names it and the numpy call that converts), too_large (more bytes than the machine has memory).
 Result<NpyArray<std::int64_t>> read_npy_i64(std::filesystem::path const& path);
 Result<NpyArray<float>> read_npy_f32(std::filesystem::path const& path);
+
+/// What stands before the values of an fp32 array: 128 bytes for arrays of rows, so that it can be replaced once
+/// the rows are counted.
+std::string npy_header(std::vector<index_t> const& shape);
+
+/// Gives the rows of an fp32 array `[rows, row_size]` in order, in bounded memory. Not thread-safe.
+class NpyRowReader {
+public:
+    /// Throws what read_npy_f32 returns, and malformed_input for another number of dimensions.
+    explicit NpyRowReader(std::filesystem::path const& path);
+
+    index_t rows() const noexcept { return rows_; }
+    index_t row_size() const noexcept { return row_size_; }
+
+    /// Fills the next rows of the array into the first ones of `to`, which is dense, and returns how many: fewer than
+    /// it has only at the end. Throws shape_mismatch, truncated_input (the file has shrunk since it was opened).
+    index_t read(View<float, 2> to);
+
+private:
+    std::string name_;
+    std::ifstream stream_;
+    index_t rows_ = 0;
+    index_t row_size_ = 0;
+    index_t left_ = 0;
+};
 
 /// Writes fp32 rows `[rows, row_size]` whose count is not known in advance: the header is completed by `close()`.
 /// Whole or not at all. Not thread-safe.

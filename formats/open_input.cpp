@@ -89,12 +89,17 @@ bool is_sound(std::string_view format) {
     return std::find(kSound.begin(), kSound.end(), format) != kSound.end();
 }
 
-/// A file is opened anew, to be read with seeks; a stream goes on from the bytes that were peeked at.
-Input open_sound(FileBytes file, std::filesystem::path const& path, std::string_view format) {
-    auto const real_path = path == "-" ? std::filesystem::path("/dev/stdin") : path;
+/// Not a pipe or a device; stdin can be a file too.
+bool is_file(std::filesystem::path const& path) {
     std::error_code ignored;
-    if (std::filesystem::is_regular_file(real_path, ignored)) {
-        return {.format = format, .sequence = {}, .audio = open_sound_file(real_path).value()};
+    return std::filesystem::is_regular_file(path == "-" ? "/dev/stdin" : path, ignored);
+}
+
+/// A file is opened anew, to be read with seeks; a stream goes on from the bytes that were peeked at.
+Input open_sound(FileBytes file, std::filesystem::path const& path, std::string_view format, int threads) {
+    if (is_file(path)) {
+        auto const real_path = path == "-" ? std::filesystem::path("/dev/stdin") : path;
+        return {.format = format, .sequence = {}, .audio = open_sound_file(real_path, threads).value()};
     }
     ByteSource const stream = [bytes = std::shared_ptr<hFILE>(std::move(file))](char* to, index_t size) {
         return static_cast<index_t>(hread(bytes.get(), to, static_cast<std::size_t>(size)));
@@ -134,21 +139,32 @@ std::string_view alignment_format(htsFormat const& kind) {
     }
 }
 
-Input open_text(FileBytes file, std::filesystem::path const& path, std::string_view promised, int threads) {
-    TextCursor text(BgzfSource(std::move(file), input_name(path), threads));
+/// For the formats that have none: a model would see bases that the user asked to cut.
+void refuse_trimming(SequenceReaderOptions const& options, std::string const& name, std::string_view format) {
+    if (options.trim_quality <= 0) { return; }
+    throw Error(ErrorCode::unsupported, name + ": cannot be trimmed by quality: " + std::string(format) +
+                                            " has no qualities; FASTQ, SAM, BAM and CRAM have");
+}
+
+Input open_text(FileBytes file, std::filesystem::path const& path, std::string_view promised,
+                SequenceReaderOptions const& options) {
+    TextCursor text(BgzfSource(std::move(file), input_name(path), options.decompression_threads));
     text.skip_white_space();
     auto format = promised;
     if (!text.at_end() && text.peek() == '>') { format = "fasta"; }
     if (!text.at_end() && text.peek() == '@') { format = "fastq"; }
+    if (format == "fasta" || format == "csv" || format == "tsv") { refuse_trimming(options, text.name(), format); }
     if (format == "fasta") { return {.format = format, .sequence = make_fasta_reader(std::move(text)), .audio = {}}; }
-    if (format == "fastq") { return {.format = format, .sequence = make_fastq_reader(std::move(text)), .audio = {}}; }
+    if (format == "fastq") {
+        return {.format = format, .sequence = make_fastq_reader(std::move(text), options.trim_quality), .audio = {}};
+    }
     if (format == "csv" || format == "tsv") {
         auto const stem = unpacked_name(path).stem().string();
         return {.format = format,
                 .sequence = make_sequence_table_reader(std::move(text), stem, format == "csv" ? ',' : '\t'),
                 .audio = {}};
     }
-    if (is_sound(promised)) { return open_sound({}, path, promised); } // for its reader's words on what is wrong
+    if (is_sound(promised)) { return open_sound({}, path, promised, 0); } // for its reader's words on what is wrong
     auto const expected = promised.empty() ? std::string("no kind of DNA or sound file that is known here")
                                            : "not " + std::string(promised) + " as its name says";
     throw Error(ErrorCode::malformed_input,
@@ -164,7 +180,11 @@ Input open_known(std::filesystem::path const& path, InputOptions const& options)
     auto file = open_file_bytes(path);
     auto const magic = peek_magic(file.get(), name);
     check_not_empty(magic, path, promised);
-    if (auto const format = sound_format(magic); !format.empty()) { return open_sound(std::move(file), path, format); }
+    auto reading = options.sequence;
+    if (!is_file(path)) { reading.decompression_threads = 0; } // a thread that waits for a pipe could not be ended
+    if (auto const format = sound_format(magic); !format.empty()) {
+        return open_sound(std::move(file), path, format, reading.decompression_threads);
+    }
 
     htsFormat kind{};
     if (hts_detect_format2(file.get(), name.c_str(), &kind) != 0) {
@@ -172,9 +192,9 @@ Input open_known(std::filesystem::path const& path, InputOptions const& options)
     }
     refuse_other_kinds(kind, name);
     if (auto const format = alignment_format(kind); !format.empty()) {
-        return {.format = format, .sequence = open_alignments(std::move(file), name, options.sequence), .audio = {}};
+        return {.format = format, .sequence = open_alignments(std::move(file), name, reading), .audio = {}};
     }
-    return open_text(std::move(file), path, promised, options.sequence.decompression_threads);
+    return open_text(std::move(file), path, promised, reading);
 }
 
 } // namespace

@@ -27,7 +27,8 @@ struct Input {
 
 /// Opens a DNA or audio file for streaming. The kind is found by content, then by extension; "-" is stdin.
 /// Errors: not_found, io (a directory, no permission), malformed_input (no known kind), truncated_input (a BAM or BGZF
-/// file without its end marker), unsupported (a container that cannot be read from a pipe, with advice).
+/// file without its end marker), unsupported (a container that cannot be read from a pipe, with advice; trim_quality
+/// for a format without qualities).
 Result<Input> open_input(std::filesystem::path const& path, InputOptions const& options);
 
 } // namespace strandwave

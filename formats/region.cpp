@@ -86,6 +86,12 @@ Region parse_region(std::string_view text) {
     return region;
 }
 
+Region widened(Region region, index_t flank, index_t sequence_length) {
+    region.start -= std::min(flank, region.start);
+    region.end += std::min(flank, sequence_length - region.end);
+    return region;
+}
+
 std::vector<Region> read_bed(std::filesystem::path const& path) {
     TextCursor text(BgzfSource(open_file_bytes(path), input_name(path), 0));
     std::vector<Region> regions;

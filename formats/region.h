@@ -24,6 +24,10 @@ struct Region {
 /// included, commas allowed in numbers, as samtools does. Throws invalid_argument: no name, start 0, start behind end.
 Region parse_region(std::string_view text);
 
+/// The region with `flank` (>= 0) more bases on both sides, as far as its sequence of `sequence_length` bases goes.
+/// Its own end must be known and within the sequence.
+Region widened(Region region, index_t flank, index_t sequence_length);
+
 /// Reads the regions of a BED file ("-" is stdin): three or more columns, 0-based, half-open, parted by tabs or blanks;
 /// the fourth is the description. Empty lines, comments (#), `track` and `browser` lines are passed over.
 /// Throws malformed_input naming the line, and what open_file_bytes and TextCursor throw.

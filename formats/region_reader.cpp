@@ -155,7 +155,11 @@ private:
 
 } // namespace
 
-std::unique_ptr<SequenceReader> open_regions(fs::path const& fasta, std::vector<Region> regions) {
+std::unique_ptr<SequenceReader> open_regions(fs::path const& fasta, std::vector<Region> regions, index_t flank) {
+    if (flank < 0) {
+        throw Error(ErrorCode::invalid_argument,
+                    "regions cannot be widened by " + std::to_string(flank) + " bases; 0 or more can be added");
+    }
     std::error_code ignored;
     auto const type = fs::status(fasta, ignored).type();
     if (fasta == "-" || type == fs::file_type::fifo || type == fs::file_type::character) {
@@ -167,6 +171,7 @@ std::unique_ptr<SequenceReader> open_regions(fs::path const& fasta, std::vector<
     auto const lengths = read_lengths(absolute + ".fai");
     for (auto& region : regions) {
         resolve(region, lengths, fasta.string());
+        region = widened(region, flank, lengths.at(region.sequence));
     }
     return std::make_unique<RegionReader>(fasta.string(), std::move(index), std::move(regions));
 }

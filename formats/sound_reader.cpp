@@ -1,6 +1,7 @@
 #include "formats/sound_reader.h"
 
 #include "formats/audio_stream.h"
+#include "formats/read_ahead.h"
 #include "formats/sound_container.h"
 #include "formats/wav_stream.h"
 
@@ -11,6 +12,7 @@
 #include <htslib/hts.h>
 #include <limits>
 #include <sndfile.h>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -117,37 +119,77 @@ private:
     index_t decoded_ = 0;
 };
 
+/// The low `Bytes` bytes of each sample, the lowest first.
+template <int Bytes>
+void pack(std::vector<int> const& samples, int shift, std::vector<unsigned char>& packed) {
+    packed.resize(samples.size() * Bytes);
+    auto* out = packed.data();
+    for (int const sample : samples) {
+        for (int b = 0; b < Bytes; ++b) {
+            *out++ = static_cast<unsigned char>(sample >> shift >> (8 * b));
+        }
+    }
+}
+
 /// A FLAC carries the MD5 of its samples. libFLAC replaces a frame whose check sum fails by silence and libsndfile does
-/// not tell, so the sum is what shows that the recording is sound.
+/// not tell, so the sum is what shows that the recording is sound. With `ahead` a thread of its own decodes, beside the
+/// sum.
 class FlacFrames final : public DecodedFrames {
 public:
     using Digest = std::array<unsigned char, 16>;
 
-    FlacFrames(std::string name, SoundFile file, int bits, Digest expected)
-        : DecodedFrames(std::move(name), std::move(file)), bits_(bits), expected_(expected), md5_(hts_md5_init()) {}
+    FlacFrames(std::string name, SoundFile file, int bits, Digest expected, bool ahead)
+        : DecodedFrames(std::move(name), std::move(file)), bits_(bits), expected_(expected), md5_(hts_md5_init()) {
+        if (ahead) {
+            ahead_ = std::make_unique<ReadAhead<Samples>>([this](Samples& block) { return fill(block); });
+        }
+    }
 
 private:
+    using Samples = std::vector<int>; ///< whole frames, left-justified in 32 bits
+
     struct DestroyMd5 {
         void operator()(hts_md5_context* context) const noexcept { hts_md5_destroy(context); }
     };
 
     index_t decode(float* to, index_t frames) override {
-        integers_.resize(static_cast<std::size_t>(frames * channels()));
-        index_t const got = sf_readf_int(sound(), integers_.data(), frames);
-        index_t const samples = got * channels();
-        // The sum is over little-endian integers of as few bytes as hold a sample; libsndfile left-justifies in 32
-        // bits.
-        int const bytes = (bits_ + 7) / 8;
-        packed_.clear();
-        for (index_t i = 0; i < samples; ++i) {
-            auto const value = integers_[i] >> (32 - bits_);
-            for (int b = 0; b < bytes; ++b) {
-                packed_.push_back(static_cast<unsigned char>(value >> (8 * b)));
-            }
-            to[i] = static_cast<float>(integers_[i]) * 0x1p-31F;
+        index_t const wanted = frames * channels();
+        index_t got = 0;
+        while (got < wanted && (!rest_.empty() || next_block())) {
+            auto const part = rest_.first(std::min(rest_.size(), static_cast<std::size_t>(wanted - got)));
+            std::transform(part.begin(), part.end(), to + got,
+                           [](int sample) { return static_cast<float>(sample) * 0x1p-31F; });
+            rest_ = rest_.subspan(part.size());
+            got += static_cast<index_t>(part.size());
+        }
+        return got / channels();
+    }
+
+    /// A short read is the end, also where libsndfile would go on behind what it could not decode.
+    bool fill(Samples& block) {
+        if (decoder_ended_) { return false; }
+        index_t const frames = std::max<index_t>(kBlockSamples / channels(), 1);
+        block.resize(static_cast<std::size_t>(frames * channels()));
+        auto const got = sf_readf_int(sound(), block.data(), frames);
+        block.resize(static_cast<std::size_t>(got * channels()));
+        decoder_ended_ = got < frames;
+        return got > 0;
+    }
+
+    /// The sum is over little-endian integers of as few bytes as hold a sample.
+    bool next_block() {
+        auto const* const block = ahead_ ? ahead_->next() : fill(block_) ? &block_ : nullptr;
+        if (block == nullptr) { return false; }
+        int const shift = 32 - bits_;
+        switch ((bits_ + 7) / 8) {
+        case 1: pack<1>(*block, shift, packed_); break;
+        case 2: pack<2>(*block, shift, packed_); break;
+        case 3: pack<3>(*block, shift, packed_); break;
+        default: pack<4>(*block, shift, packed_);
         }
         hts_md5_update(md5_.get(), packed_.data(), packed_.size());
-        return got;
+        rest_ = *block;
+        return true;
     }
 
     Result<void> check_content() override {
@@ -159,16 +201,21 @@ private:
                                                           "(decoders fill damaged parts with silence)");
     }
 
+    static constexpr index_t kBlockSamples = 1 << 16;
+
     int bits_;
     Digest expected_;
     std::unique_ptr<hts_md5_context, DestroyMd5> md5_;
-    std::vector<int> integers_;
     std::vector<unsigned char> packed_;
+    bool decoder_ended_ = false;
+    Samples block_;             ///< where nothing is decoded ahead
+    std::span<int const> rest_; ///< of the block in use
+    std::unique_ptr<ReadAhead<Samples>> ahead_;
 };
 
 /// The STREAMINFO block of a FLAC file, 34 bytes behind "fLaC" and a 4-byte block header: 20 bits of rate, 3 of
 /// channels, 5 of bits a sample - 1, 36 of length, then the MD5 (RFC 9639, 8.2). An ID3 tag in front hides it.
-std::unique_ptr<FrameSource> make_flac_source(std::string const& name, SoundFile file) {
+std::unique_ptr<FrameSource> make_flac_source(std::string const& name, SoundFile file, bool ahead) {
     std::array<char, 42> head{};
     std::ifstream(name, std::ios::binary).read(head.data(), head.size());
     auto const byte = [&](std::size_t at) { return static_cast<unsigned char>(head[at]); };
@@ -180,7 +227,7 @@ std::unique_ptr<FrameSource> make_flac_source(std::string const& name, SoundFile
     for (std::size_t i = 0; i < md5.size(); ++i) {
         md5[i] = byte(26 + i);
     }
-    return std::make_unique<FlacFrames>(name, std::move(file), bits, md5);
+    return std::make_unique<FlacFrames>(name, std::move(file), bits, md5, ahead);
 }
 
 } // namespace
@@ -189,7 +236,7 @@ Result<std::unique_ptr<AudioReader>> open_sound_stream(std::string const& name, 
     return open_wav_stream(name, std::move(source));
 }
 
-Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const& path) {
+Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const& path, int threads) {
     auto bytes = open_byte_source(path); // finds what is missing or forbidden, with the system's own words
     if (!bytes) { return bytes.error(); }
     auto const name = input_name(path);
@@ -210,7 +257,7 @@ Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const
                          promised_frames(file->info)};
     std::unique_ptr<FrameSource> source;
     if (container_of(file->info) == SF_FORMAT_FLAC) {
-        source = make_flac_source(name, std::move(*file));
+        source = make_flac_source(name, std::move(*file), threads > 0);
     } else {
         source = std::make_unique<DecodedFrames>(name, std::move(*file));
     }

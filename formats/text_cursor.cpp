@@ -80,6 +80,12 @@ TextCursor::LineEnd TextCursor::next_line(std::string& text, std::size_t limit) 
     }
 }
 
+void TextCursor::pass_lines(std::size_t bytes, index_t lines) noexcept {
+    advance(begin_ + bytes);
+    position_.line += lines;
+    line_start_ = true;
+}
+
 void TextCursor::skip_byte() noexcept {
     advance(begin_ + 1);
     line_start_ = false;

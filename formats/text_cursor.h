@@ -41,6 +41,12 @@ public:
     /// Passes and returns the rest of the line in `text`; malformed_input past `limit` bytes.
     LineEnd next_line(std::string& text, std::size_t limit);
 
+    /// The next bytes, as many as are at hand and not one more read; valid until the next call that is not const.
+    std::string_view at_hand() const noexcept { return {begin_, static_cast<std::size_t>(end_ - begin_)}; }
+
+    /// Passes `bytes` that are at hand, `lines` whole lines.
+    void pass_lines(std::size_t bytes, index_t lines) noexcept;
+
     void skip_byte() noexcept; ///< passes the byte that peek() shows, which is no line's end
     void skip_line_ends();     ///< passes the end of this line, if that is next, and empty lines
     void skip_white_space();   ///< passes line ends, blanks and tabs

@@ -2,46 +2,47 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace strandwave {
 namespace {
 
 class Classifier final : public UnitListener {
 public:
-    Classifier(ModelConfig const& config, double min_probability, ClassTable& table, UnitListener& listener)
-        : labels_(config.labels), min_probability_(min_probability), table_(table), listener_(listener) {
+    Classifier(ModelConfig const& config, double min_probability, ClassTable const& table, std::ostream& out,
+               UnitListener& listener)
+        : labels_(config.labels), min_probability_(min_probability), table_(table), out_(out), listener_(listener) {
         report.class_rows.assign(labels_.size(), 0);
+        out_ << table_.header();
     }
 
     void result(UnitResult const& result) override {
-        ClassRow row;
-        row.unit = result.unit;
-        row.probabilities = class_probabilities(result.vector);
-        auto const best = std::max_element(row.probabilities.begin(), row.probabilities.end());
-        row.probability = *best;
-        if (*best >= min_probability_) { // false for NaN too
-            auto const index = static_cast<std::size_t>(best - row.probabilities.begin());
-            row.label = labels_[index];
-            ++report.class_rows[index];
+        auto const row = classify_unit(result, labels_, min_probability_);
+        auto const label = std::find(labels_.begin(), labels_.end(), row.label);
+        if (label != labels_.end()) {
+            ++report.class_rows[static_cast<std::size_t>(label - labels_.begin())];
         } else {
-            row.label = kUnclassified;
             ++report.unclassified;
         }
-        table_.write(row);
+        table_.append(row, text_);
     }
     void failure(UnitFailure const& failure) override { listener_.failure(failure); }
     void progress(RunReport const& run) override {
-        table_.flush();
+        out_ << text_ << std::flush;
+        text_.clear();
         listener_.progress(run);
     }
+    void finish() { out_ << text_; }
 
     ClassifyReport report;
 
 private:
     std::vector<std::string> const& labels_;
     double min_probability_;
-    ClassTable& table_;
+    ClassTable const& table_;
+    std::ostream& out_;
     UnitListener& listener_;
+    std::string text_;
 };
 
 } // namespace
@@ -61,15 +62,31 @@ std::vector<double> class_probabilities(std::span<float const> logits) {
     return probabilities;
 }
 
-ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
-                              ClassTable& table, UnitListener& listener) {
-    if (models.front()->config().head != HeadKind::classifier) {
+void check_classifier(ModelConfig const& config) {
+    if (config.head != HeadKind::classifier) {
         throw Error(ErrorCode::unsupported, "the model has no classifier head; `strandwave probe` fits one on labelled "
                                             "records and writes a model that has it");
     }
+}
+
+ClassRow classify_unit(UnitResult const& result, std::vector<std::string> const& labels, double min_probability) {
+    ClassRow row;
+    row.unit = result.unit;
+    row.probabilities = class_probabilities(result.vector);
+    auto const best = std::max_element(row.probabilities.begin(), row.probabilities.end());
+    row.probability = *best;
+    bool const sure = *best >= min_probability; // false for NaN too
+    row.label = sure ? labels[static_cast<std::size_t>(best - row.probabilities.begin())] : std::string(kUnclassified);
+    return row;
+}
+
+ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
+                              ClassTable const& table, std::ostream& out, UnitListener& listener) {
+    check_classifier(models.front()->config());
     options.run.logits = true;
-    Classifier classifier(models.front()->config(), options.min_probability, table, listener);
+    Classifier classifier(models.front()->config(), options.min_probability, table, out, listener);
     classifier.report.run = run_units(source, models, threads, options.run, classifier);
+    classifier.finish();
     return std::move(classifier.report);
 }
 

@@ -3,6 +3,7 @@
 #include "pipelines/table_writer.h"
 #include "pipelines/unit_runner.h"
 
+#include <ostream>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,9 +26,15 @@ struct ClassifyReport {
 /// Probabilities of the classes: softmax, in double. A single logit is one class against none: its sigmoid.
 std::vector<double> class_probabilities(std::span<float const> logits);
 
-/// Classifies every unit of `source` into `table`, in input order. A row whose logits are not finite is kUnclassified.
-/// `listener` hears failures and progress. Throws unsupported, naming `probe`, for a model without a classifier head.
+/// Throws unsupported, naming `probe`, for a model without a classifier head.
+void check_classifier(ModelConfig const& config);
+
+/// The row that the logits of a unit make. One whose logits are not finite is kUnclassified.
+ClassRow classify_unit(UnitResult const& result, std::vector<std::string> const& labels, double min_probability);
+
+/// Classifies every unit of `source`, in input order: the table goes to `out`, whose owner checks its state.
+/// `listener` hears failures and progress. Throws what check_classifier and run_units throw.
 ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
-                              ClassTable& table, UnitListener& listener);
+                              ClassTable const& table, std::ostream& out, UnitListener& listener);
 
 } // namespace strandwave

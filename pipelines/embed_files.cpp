@@ -15,20 +15,23 @@ namespace {
 
 class PooledWriter final : public UnitListener {
 public:
-    PooledWriter(NpyWriter& array, UnitTable& table, UnitListener& listener)
+    PooledWriter(NpyWriter& array, std::ostream& table, UnitListener& listener)
         : array_(array), table_(table), listener_(listener) {}
 
     void result(UnitResult const& result) override {
         array_.append({result.vector.data(), 1, static_cast<index_t>(result.vector.size())});
-        table_.write(result.unit);
+        row_.clear();
+        append_unit_row(result.unit, row_);
+        table_ << row_;
     }
     void failure(UnitFailure const& failure) override { listener_.failure(failure); }
     void progress(RunReport const& run) override { listener_.progress(run); }
 
 private:
     NpyWriter& array_;
-    UnitTable& table_;
+    std::ostream& table_;
     UnitListener& listener_;
+    std::string row_;
 };
 
 class PositionWriter final : public UnitListener {
@@ -61,8 +64,8 @@ RunReport embed_pooled(RecordSource& source, Models models, Threads& threads, Un
                        std::filesystem::path const& array, std::filesystem::path const& table, UnitListener& listener) {
     NpyWriter vectors(array, models.front()->config().d_model);
     OutputFile file(table);
-    UnitTable rows(file.stream());
-    PooledWriter writer(vectors, rows, listener);
+    file.stream() << unit_table_header(source.reads_sound());
+    PooledWriter writer(vectors, file.stream(), listener);
     auto report = run_units(source, models, threads, options, writer);
     vectors.close();
     file.commit();

@@ -6,9 +6,9 @@
 
 namespace strandwave {
 
-/// Vectors of all units: `array` is fp32 `[rows, d_model]` in NumPy's format, `table` (TSV: name, start, end) has the
-/// row's place. Both appear whole or not at all; files of these names are replaced.
-/// Throws io and what run_units throws.
+/// Vectors of all units: `array` is fp32 `[rows, d_model]` in NumPy's format, `table` (TSV: name, start, end,
+/// and of sound both in seconds) has the row's place. Both appear whole or not at all; files of these names are
+/// replaced. Throws io and what run_units throws.
 RunReport embed_pooled(RecordSource& source, Models models, Threads& threads, UnitRunOptions const& options,
                        std::filesystem::path const& array, std::filesystem::path const& table, UnitListener& listener);
 

@@ -10,10 +10,12 @@ void Feed::clear() {
     tokens.clear();
     frames.clear();
     size = 0;
+    marks.clear();
     unread.reset();
     results.clear();
     unfitted.reset();
     notices.clear();
+    model_seconds = 0;
 }
 
 void Feed::append(UnitPiece& piece) {
@@ -46,6 +48,10 @@ void FeedPacker::fill(Feed& feed) {
         if (!source_.next(piece_, room(feed))) {
             ended_ = true;
             return;
+        }
+        if (piece_.mark) {
+            feed.marks.push_back({feed.pieces.size(), *piece_.mark});
+            continue;
         }
         if (piece_.failure) {
             open_positions_ = 0;

@@ -13,6 +13,12 @@
 
 namespace strandwave {
 
+/// A mark of the source behind so many pieces of a feed.
+struct PlacedMark {
+    std::size_t pieces = 0;
+    SourceMark mark;
+};
+
 /// What a model is fed at once, and what came back. Kept for reuse.
 struct Feed {
     std::vector<Piece> pieces;
@@ -21,12 +27,14 @@ struct Feed {
     std::vector<float> frames;
     index_t size = 0;                    ///< positions
     std::size_t session = 0;             ///< which one it is for
-    std::optional<UnitFailure> unread;   ///< a unit behind the pieces that could not be read
+    std::vector<PlacedMark> marks;       ///< in order
+    std::optional<UnitFailure> unread;   ///< a unit behind the pieces and marks that could not be read
     SourceCounts source;                 ///< what was read when the feed was packed
     std::vector<RecordResult> results;   ///< of the records that ended
     std::optional<UnitFailure> unfitted; ///< the feed's only unit is too large for the Session; no results
     Buffer<float> positions;             ///< [size, hidden_width] if wanted, or longer
     std::vector<std::string> notices;    ///< of the Session
+    double model_seconds = 0;            ///< that the Session took
     std::future<void> done;              ///< not valid where the feed needs no waiting for
 
     void clear();

@@ -1,6 +1,7 @@
 #include "pipelines/feed_runner.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -70,6 +71,19 @@ public:
         : model_(*model), options_(options), session_(model, threads, session_options()) {}
 
     void run(Feed& feed) {
+        auto const begin = std::chrono::steady_clock::now();
+        feed_session(feed);
+        feed.model_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    }
+
+    /// The same on the session's own thread.
+    std::future<void> run_beside(Feed& feed) {
+        if (!worker_) { worker_.emplace(); }
+        return worker_->add([this, &feed] { run(feed); });
+    }
+
+private:
+    void feed_session(Feed& feed) {
         if (options_.positions && feed.size * model_.hidden_width() > feed.positions.size()) {
             feed.positions = Buffer<float>(feed.size * model_.hidden_width());
         }
@@ -87,13 +101,6 @@ public:
         feed.notices = std::exchange(notices_, {});
     }
 
-    /// The same on the session's own thread.
-    std::future<void> run_beside(Feed& feed) {
-        if (!worker_) { worker_.emplace(); }
-        return worker_->add([this, &feed] { run(feed); });
-    }
-
-private:
     SessionOptions session_options() {
         SessionOptions session;
         session.pooling = options_.pooling;

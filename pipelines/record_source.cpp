@@ -1,11 +1,15 @@
 #include "pipelines/record_source.h"
 
+#include "formats/paired_reader.h"
 #include "formats/region_reader.h"
 #include "lib/encode/audio_encoder.h"
 #include "lib/encode/nucleotide_encoder.h"
 #include "pipelines/unit_stream.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
 
 namespace strandwave {
 namespace {
@@ -51,6 +55,8 @@ public:
         std::copy(letters.begin(), letters.end(), begin);
     }
     index_t skipped_records() const { return reader_->skipped_records(); }
+    double sample_rate_hz() const { return 0; }
+    bool silent(std::string const&, index_t, double) const { return false; }
 
 private:
     std::unique_ptr<SequenceReader> reader_;
@@ -87,6 +93,13 @@ public:
     void end(Encoded& out) { encoder_->finish(out.tokens, out.frames); }
     void reverse(Encoded&) const {} // the constructor of RecordSource refuses strands of sound
     index_t skipped_records() const { return 0; }
+    double sample_rate_hz() const { return reader_->sample_rate_hz(); }
+    bool silent(std::vector<float> const& samples, index_t count, double dbfs) const {
+        double const power = std::accumulate(samples.begin(), samples.begin() + count, 0.0, [](double sum, float x) {
+            return sum + static_cast<double>(x) * static_cast<double>(x);
+        });
+        return power < std::pow(10.0, dbfs / 10) * static_cast<double>(count);
+    }
 
 private:
     std::unique_ptr<AudioReader> reader_;
@@ -117,8 +130,12 @@ struct RecordSource::Impl {
     std::unique_ptr<UnitStream> open_dna(std::unique_ptr<SequenceReader> reader);
     std::unique_ptr<UnitStream> open_audio(Input input, std::string name);
     UnitShape shape(double sample_rate_hz) const;
-    void close();
+    bool has_mates() const {
+        return options.interleaved || (file < options.mates.size() && !options.mates[file].empty());
+    }
+    bool close(UnitPiece& piece, bool opened);
     bool next(UnitPiece& piece, index_t max_positions);
+    std::unique_ptr<SequenceReader> with_mates(std::unique_ptr<SequenceReader> reader);
 
     std::vector<std::filesystem::path> files;
     RecordSourceOptions options;
@@ -128,6 +145,7 @@ struct RecordSource::Impl {
     index_t channel = 0;
     index_t channels = 1; ///< of the open file that become units of their own
     std::unique_ptr<UnitStream> stream;
+    bool unopened = false; ///< the file's failure to open was told; its end was not
 };
 
 void RecordSource::Impl::check_options() const {
@@ -146,6 +164,14 @@ void RecordSource::Impl::check_options() const {
     if (dna && options.input.raw_audio) { refuse("--raw is for sound, and this model reads DNA"); }
     if (by_region && files.size() != 1) { refuse("--bed and --region need exactly one input, an indexed FASTA"); }
     if (dna) { shape(0); }
+    if (by_region && options.input.sequence.trim_quality > 0) { refuse("--trim-quality is for reads"); }
+    bool const pairs = options.interleaved || !options.mates.empty();
+    if (pairs && (!dna || by_region)) { refuse("mates are for files of reads"); }
+    if (pairs && options.window) { refuse("mates are read whole: drop --window"); }
+    if (options.flank > 0 && !by_region) { refuse("--flank needs --bed or --region"); }
+    if (options.silence_dbfs < 0 && (dna || !options.window)) {
+        refuse("--skip-silence is for sound, and needs --window");
+    }
     if (std::count(files.begin(), files.end(), "-") > 1) { refuse("stdin (-) can be read only once"); }
 }
 
@@ -160,13 +186,21 @@ UnitShape RecordSource::Impl::shape(double sample_rate_hz) const {
     shape.limit = options.limit;
     shape.max_unit_symbols = options.max_unit_symbols;
     shape.frame_length = options.frame_length;
+    shape.mates = has_mates() ? 2 : 1;
+    shape.silence_dbfs = options.silence_dbfs;
+    shape.marks = options.marks;
+    if (options.wanted) {
+        shape.wanted = [this, place = static_cast<index_t>(file)](index_t block) {
+            return options.wanted(place, block);
+        };
+    }
     return shape;
 }
 
 std::unique_ptr<UnitStream> RecordSource::Impl::open_dna(std::unique_ptr<SequenceReader> reader) {
     return std::make_unique<CuttingStream<DnaSource>>(
-        display_name(files[file]), DnaSource(std::move(reader), regions, options.preprocessor, counts.letters),
-        shape(0), counts);
+        display_name(files[file]), static_cast<index_t>(file), 0,
+        DnaSource(std::move(reader), regions, options.preprocessor, counts.letters), shape(0), counts);
 }
 
 std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::string name) {
@@ -179,12 +213,15 @@ std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::str
     }
     std::string record = channels > 1 ? name + ":channel" + std::to_string(channel + 1) : name;
     return std::make_unique<CuttingStream<AudioSource>>(
-        std::move(name), AudioSource(std::move(input.audio), policy, std::move(record), channel), shape(rate), counts);
+        std::move(name), static_cast<index_t>(file), channel,
+        AudioSource(std::move(input.audio), policy, std::move(record), channel), shape(rate), counts);
 }
 
 Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
     auto const name = display_name(files[file]);
-    if (!regions.empty()) { return open_dna(open_regions(files[file], regions)); } // what it throws is set-up
+    if (!regions.empty()) {
+        return open_dna(open_regions(files[file], regions, options.flank));
+    } // what it throws is set-up
     try {
         auto input = open_input(files[file], options.input).value();
         bool const dna = options.preprocessor.input == InputKind::dna;
@@ -192,39 +229,60 @@ Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
             return Error(ErrorCode::unsupported, name + ": is a " + std::string(input.format) +
                                                      " file, but the model " + (dna ? "reads DNA" : "reads sound"));
         }
-        return dna ? open_dna(std::move(input.sequence)) : open_audio(std::move(input), name);
+        return dna ? open_dna(with_mates(std::move(input.sequence))) : open_audio(std::move(input), name);
     } catch (Error const& error) { return error; }
 }
 
-/// On to the next channel or file.
-void RecordSource::Impl::close() {
-    if (stream) { counts.secondary += stream->skipped_records(); }
+std::unique_ptr<SequenceReader> RecordSource::Impl::with_mates(std::unique_ptr<SequenceReader> reader) {
+    auto name = display_name(files[file]);
+    if (options.interleaved) { return check_interleaved(std::move(reader), std::move(name)); }
+    if (!has_mates()) { return reader; }
+    auto const& path = options.mates[file];
+    auto mates = open_input(path, options.input).value();
+    if (mates.sequence == nullptr) { throw Error(ErrorCode::unsupported, display_name(path) + ": holds no reads"); }
+    return pair_readers(std::move(reader), std::move(mates.sequence), std::move(name), display_name(path));
+}
+
+/// On to the next channel or file. Whether the piece is a mark of the end.
+bool RecordSource::Impl::close(UnitPiece& piece, bool opened) {
+    SourceMark mark;
+    mark.file_index = static_cast<index_t>(file);
+    mark.block = -1;
+    mark.broken = true;
+    if (opened) { mark = stream->file_end(); }
     stream.reset();
-    if (++channel < channels) { return; }
+    if (++channel < channels) { return false; }
     channel = 0;
     channels = 1;
     ++file;
     ++counts.files_done;
+    piece = {};
+    piece.mark = mark;
+    return options.marks;
 }
 
 bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
     while (file < files.size()) {
+        if (std::exchange(unopened, false)) {
+            if (close(piece, false)) { return true; }
+            continue;
+        }
         if (!stream) {
             if (options.limit > 0 && counts.records >= options.limit) { return false; }
             counts.file = files[file];
             auto opened = open();
             if (!opened) {
                 piece = {};
-                piece.unit.record = -1;
+                piece.unit.record = piece.unit.ordinal = -1;
                 piece.unit.file = piece.unit.name = display_name(files[file]);
+                piece.unit.file_index = static_cast<index_t>(file);
                 piece.failure = opened.error();
-                close();
+                unopened = true;
                 return true;
             }
             stream = std::move(*opened);
         }
-        if (stream->next(piece, max_positions)) { return true; }
-        close();
+        if (stream->next(piece, max_positions) || close(piece, true)) { return true; }
     }
     return false;
 }
@@ -237,6 +295,8 @@ bool RecordSource::next(UnitPiece& piece, index_t max_positions) {
     if (max_positions < 1) { throw Error(ErrorCode::invalid_argument, "a piece needs room for a position"); }
     return impl_->next(piece, max_positions);
 }
+
+bool RecordSource::reads_sound() const noexcept { return impl_->options.preprocessor.input != InputKind::dna; }
 
 SourceCounts const& RecordSource::counts() const noexcept { return impl_->counts; }
 

@@ -4,7 +4,9 @@
 #include "lib/encode/preprocessor_config.h"
 #include "pipelines/extent.h"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +22,35 @@ struct Unit {
     index_t start = 0;    ///< 0-based, half-open, in bases or samples of the source record
     index_t end = 0;      ///< known at the unit's last piece
     bool reverse = false; ///< read as its reverse complement
+    int mate = 0;         ///< of a pair: 0 or 1
+    index_t file_index = 0;
+    index_t ordinal = 0;       ///< 0-based in its file, among all records (or pairs) that the reader gives
+    double sample_rate_hz = 0; ///< of a recording; 0 for DNA
+};
+
+/// The records of a file are cut into blocks by what is read alone: a block ends before the record (or pair) that would
+/// come after so many records or symbols. What a run wrote of whole blocks need not be done again.
+inline constexpr index_t kBlockRecords = 8192;
+inline constexpr index_t kBlockSymbols = index_t{1} << 22;
+
+/// A place between two records, where something begins or ends.
+struct SourceMark {
+    enum class Kind : std::uint8_t {
+        block_begin,
+        block_end,
+        file_end ///< every file has one, whether it could be opened or not
+    };
+    Kind kind = Kind::file_end;
+    index_t file_index = 0;
+    index_t block = 0;   ///< 0-based in its file; file_end: the last one, -1 if there is none
+    index_t ordinal = 0; ///< of the next record
+    // block_end: what the block held; file_end: what the last one did, where it broke off.
+    index_t records = 0;   ///< not skipped
+    index_t too_short = 0; ///< skipped
+    index_t secondary = 0; ///< skipped
+    index_t silent = 0;    ///< windows skipped
+    index_t symbols = 0;
+    bool broken = false; ///< file_end: the file did not open, or ended in an error
 };
 
 /// A run of consecutive positions of one unit, ready for a Session. Units come one after another, in input order;
@@ -35,6 +66,7 @@ struct UnitPiece {
     /// concerns a whole file (it does not open, it is truncated) comes as a unit too, named like the last record and
     /// with record -1 unless it tore that record.
     std::optional<Error> failure;
+    std::optional<SourceMark> mark; ///< set: the piece is no unit but this
 };
 
 struct RecordSourceOptions {
@@ -49,6 +81,13 @@ struct RecordSourceOptions {
     index_t max_unit_symbols = 0;         ///< of a unit that has to lie whole in memory; 0 = no limit
     std::filesystem::path bed;            ///< regions of an indexed FASTA instead of its records,
     std::vector<std::string> regions;     ///< and "chr:a-b", 1-based and closed as samtools has it
+    index_t flank = 0;                    ///< bases to add to both ends of a region
+    double silence_dbfs = 0;  ///< below 0: windows whose root mean square is below this (0 dB: amplitude 1) are skipped
+    bool interleaved = false; ///< records 2i and 2i + 1 of a file are mates
+    std::vector<std::filesystem::path> mates; ///< of each file, the file with its mates; empty: there is none
+    bool marks = false;                       ///< also give SourceMarks, as pieces
+    /// Whether a block (file index, number) is read; the others are passed over. Empty: all are.
+    std::function<bool(index_t, index_t)> wanted = {};
 };
 
 /// What was read so far.
@@ -56,6 +95,7 @@ struct SourceCounts {
     index_t records = 0;        ///< begun and not skipped
     index_t too_short = 0;      ///< skipped: under min_length
     index_t secondary = 0;      ///< skipped: secondary and supplementary alignments
+    index_t silent = 0;         ///< windows skipped: under silence_dbfs
     index_t source_symbols = 0; ///< bases or samples read
     NucleotideCounts letters;   ///< of what was encoded
     std::filesystem::path file; ///< the one being read
@@ -69,8 +109,10 @@ struct SourceCounts {
 /// equals the same piece in a file of its own. The last one may be short: it is kept if it holds half a window or
 /// more, or is the record's only one; none starts once a window has reached the end of the record.
 ///
-/// A record that fails (a letter refused by policy) is passed over and the file goes on; a file that breaks is left
-/// and the next one is read. Not thread-safe.
+/// Mates of a pair share the number of their record and are units of their own, one behind the other.
+///
+/// A record that fails (a letter refused by policy) is passed over and the file goes on, a pair with both its mates; a
+/// file that breaks is left and the next one is read. Not thread-safe.
 class RecordSource {
 public:
     /// Throws invalid_argument for options that contradict one another, and what read_bed throws. Opens no input yet.
@@ -82,6 +124,7 @@ public:
     bool next(UnitPiece& piece, index_t max_positions);
 
     SourceCounts const& counts() const noexcept;
+    bool reads_sound() const noexcept;
 
 private:
     struct Impl;

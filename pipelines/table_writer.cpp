@@ -1,6 +1,8 @@
 #include "pipelines/table_writer.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -9,56 +11,127 @@
 namespace strandwave {
 namespace {
 
-std::string cell(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '_');
-    return text;
+void append_integer(index_t value, std::string& text) {
+    char digits[24];
+    auto const end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+    text.append(digits, end);
 }
 
-std::string six_digits(double value) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.6g", value);
-    return text;
+/// As printf's %.6g.
+void append_six_digits(double value, std::string& text) {
+    char digits[32];
+    auto const end = std::to_chars(digits, digits + sizeof digits, value, std::chars_format::general, 6).ptr;
+    text.append(digits, end);
 }
 
 /// So that JSON carries the digits that TSV does.
-double rounded(double value) { return std::strtod(six_digits(value).c_str(), nullptr); }
+double rounded(double value) {
+    std::string text;
+    append_six_digits(value, text);
+    return std::strtod(text.c_str(), nullptr);
+}
 
-void write_place(std::ostream& out, Unit const& unit) {
-    out << cell(unit.name) << '\t' << unit.start << '\t' << unit.end;
+double seconds(index_t samples, Unit const& unit) { return static_cast<double>(samples) / unit.sample_rate_hz; }
+
+/// To the microsecond: finer than a sample up to 1 MHz.
+void append_seconds(index_t samples, Unit const& unit, std::string& text) {
+    char digits[64];
+    auto const end =
+        std::to_chars(digits, digits + sizeof digits, seconds(samples, unit), std::chars_format::fixed, 6).ptr;
+    text.append(digits, end);
+}
+
+void append_place(Unit const& unit, std::string& text) {
+    append_cell(unit.name, text);
+    text += '\t';
+    append_integer(unit.start, text);
+    text += '\t';
+    append_integer(unit.end, text);
+}
+
+void append_place_in_seconds(Unit const& unit, std::string& text) {
+    append_seconds(unit.start, unit, text);
+    text += '\t';
+    append_seconds(unit.end, unit, text);
+}
+
+void append_bed(ClassRow const& row, std::string& text) {
+    append_place(row.unit, text);
+    text += '\t';
+    append_cell(row.label, text);
+    text += '\t';
+    append_integer(std::isfinite(row.probability) ? std::llround(1000 * row.probability) : 0, text);
+    text += "\t.\n";
+}
+
+void append_audacity(ClassRow const& row, std::string& text) {
+    append_place_in_seconds(row.unit, text);
+    text += '\t';
+    append_cell(row.label, text);
+    text += '\n';
 }
 
 } // namespace
 
-ClassTable::ClassTable(std::ostream& out, TableFormat format, std::vector<std::string> labels, bool all_classes)
-    : out_(out), format_(format), labels_(std::move(labels)), all_classes_(all_classes) {
-    if (format_ == TableFormat::jsonl) { return; }
-    out_ << "name\tstart\tend\tlabel\tprobability";
-    if (all_classes_) {
-        for (auto const& label : labels_) {
-            out_ << "\tp_" << cell(label);
-        }
-    }
-    out_ << '\n';
+void append_cell(std::string_view cell, std::string& text) {
+    auto const begin = static_cast<index_t>(text.size());
+    text += cell;
+    std::replace_if(
+        text.begin() + begin, text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '_');
 }
 
-void ClassTable::write(ClassRow const& row) {
-    if (format_ == TableFormat::tsv) {
-        write_place(out_, row.unit);
-        out_ << '\t' << cell(row.label) << '\t' << six_digits(row.probability);
-        if (all_classes_) {
-            for (double const probability : row.probabilities) {
-                out_ << '\t' << six_digits(probability);
-            }
-        }
-        out_ << '\n';
-        return;
+ClassTable::ClassTable(TableFormat format, std::vector<std::string> labels, bool all_classes, bool sound)
+    : format_(format), labels_(std::move(labels)), all_classes_(all_classes), sound_(sound) {}
+
+std::string ClassTable::header() const {
+    if (format_ != TableFormat::tsv) { return {}; }
+    std::string text = sound_ ? "name\tstart\tend\tstart_s\tend_s\tlabel\tprobability" : //
+                           "name\tstart\tend\tlabel\tprobability";
+    for (auto const& label : labels_) {
+        if (!all_classes_) { break; }
+        text += "\tp_";
+        append_cell(label, text);
     }
+    return text + '\n';
+}
+
+void ClassTable::append(ClassRow const& row, std::string& text) const {
+    switch (format_) {
+    case TableFormat::tsv: append_tsv(row, text); break;
+    case TableFormat::jsonl: append_json(row, text); break;
+    case TableFormat::bed: append_bed(row, text); break;
+    case TableFormat::audacity: append_audacity(row, text); break;
+    }
+}
+
+void ClassTable::append_tsv(ClassRow const& row, std::string& text) const {
+    append_place(row.unit, text);
+    text += '\t';
+    if (sound_) {
+        append_place_in_seconds(row.unit, text);
+        text += '\t';
+    }
+    append_cell(row.label, text);
+    text += '\t';
+    append_six_digits(row.probability, text);
+    for (double const probability : row.probabilities) {
+        if (!all_classes_) { break; }
+        text += '\t';
+        append_six_digits(probability, text);
+    }
+    text += '\n';
+}
+
+void ClassTable::append_json(ClassRow const& row, std::string& text) const {
     nlohmann::ordered_json line;
     line["file"] = row.unit.file;
     line["name"] = row.unit.name;
     line["start"] = row.unit.start;
     line["end"] = row.unit.end;
+    if (sound_) {
+        line["start_s"] = seconds(row.unit.start, row.unit);
+        line["end_s"] = seconds(row.unit.end, row.unit);
+    }
     line["label"] = row.label;
     line["probability"] = rounded(row.probability);
     if (all_classes_) {
@@ -67,14 +140,21 @@ void ClassTable::write(ClassRow const& row) {
             all[labels_[i]] = rounded(row.probabilities[i]);
         }
     }
-    out_ << line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+    text += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    text += '\n';
 }
 
-UnitTable::UnitTable(std::ostream& out) : out_(out) { out_ << "name\tstart\tend\n"; }
+std::string unit_table_header(bool sound) {
+    return sound ? "name\tstart\tend\tstart_s\tend_s\n" : "name\tstart\tend\n";
+}
 
-void UnitTable::write(Unit const& unit) {
-    write_place(out_, unit);
-    out_ << '\n';
+void append_unit_row(Unit const& unit, std::string& text) {
+    append_place(unit, text);
+    if (unit.sample_rate_hz > 0) {
+        text += '\t';
+        append_place_in_seconds(unit, text);
+    }
+    text += '\n';
 }
 
 } // namespace strandwave

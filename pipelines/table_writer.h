@@ -2,13 +2,20 @@
 
 #include "pipelines/record_source.h"
 
+#include <cstdint>
 #include <ostream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace strandwave {
 
-enum class TableFormat : std::uint8_t { tsv, jsonl };
+enum class TableFormat : std::uint8_t {
+    tsv,     ///< a header line, then name, start, end, (sound: start_s, end_s,) label, probability
+    jsonl,   ///< one object a line with `file` and the same keys; bytes that are not UTF-8 become U+FFFD
+    bed,     ///< name, start, end, label, 1000 times the probability, "." (the strand)
+    audacity ///< start and end in seconds and the label: a label track of Audacity
+};
 
 /// One row of classify's output.
 struct ClassRow {
@@ -18,32 +25,31 @@ struct ClassRow {
     std::vector<double> probabilities; ///< of all classes, in the order of the labels
 };
 
-/// Rows as they come. tsv: a header line, then `name start end label probability`, and with `all_classes` one column
-/// `p_<label>` a class; control characters inside names become `_`. jsonl: one object a line with `file` and the same
-/// keys, and with `all_classes` an object `probabilities`; bytes that are not UTF-8 become U+FFFD.
-/// Probabilities have six significant digits.
+/// Rows as text. start and end are 0-based and half-open, in bases or samples of the source record; of sound, seconds
+/// come too. With `all_classes` TSV has one column `p_<label>` a class behind the others, and JSON an object
+/// `probabilities`. Probabilities have six significant digits. Control characters inside cells become `_`.
 class ClassTable {
 public:
-    /// Writes the header. The stream must outlive the table; errors stay in its state, for the owner to check.
-    ClassTable(std::ostream& out, TableFormat format, std::vector<std::string> labels, bool all_classes);
-    void write(ClassRow const& row);
-    void flush() { out_.flush(); }
+    ClassTable(TableFormat format, std::vector<std::string> labels, bool all_classes, bool sound);
+
+    std::string header() const; ///< with its newline; empty for formats without one
+    void append(ClassRow const& row, std::string& text) const;
 
 private:
-    std::ostream& out_;
+    void append_tsv(ClassRow const& row, std::string& text) const;
+    void append_json(ClassRow const& row, std::string& text) const;
+
     TableFormat format_;
     std::vector<std::string> labels_;
     bool all_classes_;
+    bool sound_;
 };
 
-/// `name start end`, the rows of embed.
-class UnitTable {
-public:
-    explicit UnitTable(std::ostream& out);
-    void write(Unit const& unit);
+/// `name start end`, and of sound `start_s end_s`: the rows of embed, as TSV.
+std::string unit_table_header(bool sound);
+void append_unit_row(Unit const& unit, std::string& text);
 
-private:
-    std::ostream& out_;
-};
+/// Appends `cell` with its control characters as `_`.
+void append_cell(std::string_view cell, std::string& text);
 
 } // namespace strandwave

@@ -12,9 +12,9 @@
 
 namespace strandwave {
 
-/// One row: the vector of a unit, of a record's windows (`per_record`), of both strands.
+/// One row: the vector of a unit, of a record's windows or of two mates (`per_record`), of both strands.
 struct UnitResult {
-    Unit unit;                 ///< per_record: from the first window's start to the last one's end
+    Unit unit; ///< per_record: from the first window's start to the last one's end; mates count as one behind the other
     index_t positions = 0;     ///< tokens or frames that the model read, strands and windows added up
     std::vector<float> vector; ///< pooled `[d_model]`, or `[labels]` logits
 };
@@ -28,10 +28,19 @@ struct UnitFailure {
 /// What a run did; for the summary.
 struct RunReport {
     SourceCounts source;
-    index_t rows = 0;        ///< results given
-    index_t positions = 0;   ///< tokens or frames fed
-    index_t no_position = 0; ///< units without any position after encoding (all N, with n = skip): no result
-    index_t failed = 0;      ///< records and files, each given to the listener
+    index_t rows = 0;         ///< results given
+    index_t positions = 0;    ///< tokens or frames fed
+    index_t no_position = 0;  ///< units without any position after encoding (all N, with n = skip): no result
+    index_t failed = 0;       ///< records and files, each given to the listener
+    double model_seconds = 0; ///< that a model computed, on average over the models
+};
+
+/// What came of a block (SourceMark), as far as it was read.
+struct BlockTally {
+    index_t rows = 0;
+    index_t positions = 0; ///< of the rows, strands and windows added up
+    index_t no_position = 0;
+    index_t failed = 0;
 };
 
 struct UnitRunOptions {
@@ -41,7 +50,7 @@ struct UnitRunOptions {
     bool logits = false; ///< the classifier's logits instead of the pooled vector
     bool positions =
         false; ///< the vectors of single positions instead of results; neither strands nor windows are averaged
-    bool per_record = false;                             ///< mean over the windows of a record
+    bool per_record = false;                             ///< mean over the windows of a record, or over mates
     std::function<void(std::string const&)> notice = {}; ///< SessionOptions::notice; called as the listener is
 };
 
@@ -54,6 +63,10 @@ public:
     /// The next positions `[n, hidden_width]` of a unit, and whether they are its last.
     virtual void positions(Unit const&, View<float const, 2>, bool) {}
     virtual void failure(UnitFailure const&) {}
+    // With RecordSourceOptions::marks, between the results around them:
+    virtual void block_begin(SourceMark const&) {}
+    virtual void block_end(SourceMark const&, BlockTally const&) {}
+    virtual void file_end(SourceMark const&, BlockTally const&) {} ///< the tally since the last end of a block
     virtual void progress(RunReport const&) {} ///< after each feed, with what was read when it was packed
 };
 

@@ -3,6 +3,8 @@
 #include "pipelines/record_source.h"
 
 #include <algorithm>
+#include <deque>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -37,6 +39,10 @@ struct UnitShape {
     index_t limit = 0;
     index_t max_unit_symbols = 0;
     index_t frame_length = 0;
+    int mates = 1; ///< records of the file that are one record of the run
+    double silence_dbfs = 0;
+    bool marks = false;
+    std::function<bool(index_t)> wanted = {}; ///< by block
 };
 
 /// The units of one file (or of one channel of it).
@@ -44,7 +50,7 @@ class UnitStream {
 public:
     virtual ~UnitStream() = default;
     virtual bool next(UnitPiece& piece, index_t max_positions) = 0;
-    virtual index_t skipped_records() const = 0;
+    virtual SourceMark file_end() const = 0; ///< behind the last piece
 };
 
 /// Cuts the records of `Source` into units and encodes them. Source has
@@ -55,25 +61,49 @@ public:
 ///   void end(Encoded&)                             a unit is over
 ///   void reverse(Encoded&)                         a unit that is over, to its reverse complement
 ///   index_t skipped_records() const
+///   double sample_rate_hz() const                  0 for DNA
+///   bool silent(Symbols const&, index_t count, double dbfs) const
 template <class Source>
 class CuttingStream final : public UnitStream {
 public:
     using Symbols = typename Source::Symbols;
 
-    CuttingStream(std::string file, Source source, UnitShape shape, SourceCounts& counts)
-        : source_(std::move(source)), shape_(shape), counts_(counts) {
+    /// `first` is the number of its first record, and of its first block, in the file.
+    CuttingStream(std::string file, index_t file_index, index_t first, Source source, UnitShape shape,
+                  SourceCounts& counts)
+        : source_(std::move(source)), shape_(std::move(shape)), counts_(counts), pairs_(first), last_block_(first - 1) {
         unit_.file = std::move(file);
         unit_.name = unit_.file;
+        unit_.file_index = file_index;
+        unit_.sample_rate_hz = source_.sample_rate_hz();
+        unit_.ordinal = -1;
+        unit_.mate = shape_.mates - 1;
     }
 
-    index_t skipped_records() const override { return source_.skipped_records(); }
+    SourceMark file_end() const override {
+        SourceMark mark;
+        if (block_wanted_) { mark = block_; }
+        mark.kind = SourceMark::Kind::file_end;
+        mark.file_index = unit_.file_index;
+        mark.block = last_block_;
+        mark.ordinal = pairs_;
+        mark.broken = file_broken_;
+        return mark;
+    }
 
     bool next(UnitPiece& piece, index_t max_positions) override {
-        try {
-            if (!unit_open_ && !open_unit()) { return false; }
-            if (!unit_complete_) { stream_positions(max_positions); }
+        if (marks_.empty() && !failure_) { advance(max_positions); }
+        if (!marks_.empty()) {
+            piece = {};
+            piece.mark = marks_.front();
+            marks_.pop_front();
+        } else if (failure_) {
+            fail(piece);
+        } else if (unit_open_) {
             give(piece, shape_.whole_units ? available() : std::min(available(), max_positions));
-        } catch (Error const& error) { fail(piece, error); }
+        } else {
+            return false;
+        }
         return true;
     }
 
@@ -87,11 +117,19 @@ private:
 
     index_t held() const { return static_cast<index_t>(held_.size()); }
 
+    /// Makes positions of the next unit, or of the open one, ready; or marks; or a failure; or nothing, at the end.
+    void advance(index_t max_positions) {
+        try {
+            if (!unit_open_ && !ended_) { ended_ = !open_unit(); }
+            if (unit_open_ && !unit_complete_) { stream_positions(max_positions); }
+        } catch (Error const& error) { failure_ = error; }
+    }
+
     /// Reads until `count` symbols of the record are held, or all that there are.
     void hold(index_t count) {
         while (record_open_ && !record_ended_ && held() < count) {
             SymbolRun<Symbols> run;
-            read(run);
+            read_on(run);
             held_.insert(held_.end(), run.symbols.begin(), run.symbols.end());
         }
     }
@@ -107,9 +145,20 @@ private:
             if (file_broken_) { throw Error(ErrorCode::truncated_input, unit_.file + ": ends inside a record"); }
             return false;
         }
-        counts_.source_symbols += static_cast<index_t>(run.symbols.size());
         record_ended_ = run.last;
         return true;
+    }
+
+    /// Reads the next run of the record that is open.
+    void read_on(SymbolRun<Symbols>& run) {
+        read(run);
+        count_symbols(run);
+    }
+
+    void count_symbols(SymbolRun<Symbols> const& run) {
+        auto const symbols = static_cast<index_t>(run.symbols.size());
+        counts_.source_symbols += symbols;
+        block_.symbols += symbols;
     }
 
     /// Drops symbols from the front of what is held and of what is to come.
@@ -126,26 +175,94 @@ private:
 
     bool open_record() {
         for (;;) {
-            if (file_broken_ || (shape_.limit > 0 && counts_.records >= shape_.limit)) { return false; }
+            bool const enough = shape_.limit > 0 && counts_.records >= shape_.limit && next_mate() == 0;
+            if (file_broken_ || enough) { return false; }
             SymbolRun<Symbols> run;
             while (!record_ended_) {
-                read(run);
+                read_on(run);
             }
-            if (!read(run)) { return false; }
-            record_open_ = true;
-            unit_.record = -1;
-            unit_.name = run.name;
-            held_start_ = run.offset;
-            window_end_ = -1;
-            held_ = std::move(run.symbols);
+            if (!read(run)) {
+                count_secondary();
+                end_block();
+                return false;
+            }
+            begin_record(run);
+            if (!record_open_) { continue; }
             hold(shape_.min_length);
             if (held() >= shape_.min_length) {
-                unit_.record = counts_.records++;
+                number_record();
                 return true;
             }
             ++counts_.too_short;
+            ++block_.too_short;
             record_open_ = false;
         }
+    }
+
+    int next_mate() const { return (unit_.mate + 1) % shape_.mates; }
+
+    /// A record whose first run is `run`.
+    void begin_record(SymbolRun<Symbols>& run) {
+        unit_.mate = next_mate();
+        if (unit_.mate == 0) { begin_pair(); }
+        count_secondary();
+        count_symbols(run);
+        record_open_ = block_wanted_ && !pair_failed_;
+        unit_.record = -1;
+        unit_.name = std::move(run.name);
+        held_start_ = run.offset;
+        window_end_ = -1;
+        held_ = std::move(run.symbols);
+    }
+
+    /// A record and its mates, if it has any; the next block where the one before is full.
+    void begin_pair() {
+        if (block_.block < 0 || block_pairs_ >= kBlockRecords || block_.symbols >= kBlockSymbols) {
+            end_block();
+            block_pairs_ = 0;
+            block_ = place(SourceMark::Kind::block_end);
+            block_.block = ++last_block_;
+            block_wanted_ = !shape_.wanted || shape_.wanted(last_block_);
+            if (shape_.marks && block_wanted_) { marks_.push_back(place(SourceMark::Kind::block_begin)); }
+        }
+        ++block_pairs_;
+        unit_.ordinal = pairs_++;
+        pair_failed_ = false;
+        pair_record_ = -1;
+    }
+
+    void end_block() {
+        if (shape_.marks && block_wanted_ && block_.block >= 0) {
+            block_.ordinal = pairs_;
+            marks_.push_back(block_);
+        }
+        block_ = {.block = -1};
+    }
+
+    SourceMark place(SourceMark::Kind kind) const {
+        SourceMark mark;
+        mark.kind = kind;
+        mark.file_index = unit_.file_index;
+        mark.block = last_block_;
+        mark.ordinal = pairs_;
+        return mark;
+    }
+
+    /// Those in front of the record that was just begun, or of the end.
+    void count_secondary() {
+        index_t const seen = source_.skipped_records();
+        block_.secondary += seen - skipped_seen_;
+        if (block_wanted_) { counts_.secondary += seen - skipped_seen_; }
+        skipped_seen_ = seen;
+    }
+
+    /// A record of the run, the same for all mates.
+    void number_record() {
+        if (pair_record_ < 0) {
+            pair_record_ = counts_.records++;
+            ++block_.records;
+        }
+        unit_.record = pair_record_;
     }
 
     bool open_unit() {
@@ -162,15 +279,22 @@ private:
     }
 
     bool open_window() {
-        bool const first = window_end_ < 0;
-        if (!first) { drop(shape_.stride); }
-        check_fits(shape_.window);
-        hold(shape_.window);
-        if (!first && (held_start_ + held() <= window_end_ || 2 * held() < shape_.window)) { return false; }
-        auto const length = std::min(shape_.window, held());
-        window_end_ = held_start_ + length;
-        gather(length);
-        return true;
+        for (;;) {
+            bool const first = window_end_ < 0;
+            if (!first) { drop(shape_.stride); }
+            check_fits(shape_.window);
+            hold(shape_.window);
+            if (!first && (held_start_ + held() <= window_end_ || 2 * held() < shape_.window)) { return false; }
+            auto const length = std::min(shape_.window, held());
+            window_end_ = held_start_ + length;
+            if (shape_.silence_dbfs < 0 && source_.silent(held_, length, shape_.silence_dbfs)) {
+                ++counts_.silent;
+                ++block_.silent;
+                continue;
+            }
+            gather(length);
+            return true;
+        }
     }
 
     bool open_whole() {
@@ -255,6 +379,7 @@ private:
         piece.last = last;
         piece.positions = count;
         piece.failure.reset();
+        piece.mark.reset();
         auto const width = std::max<index_t>(shape_.frame_length, 1);
         copy_slice(ready_.tokens, piece.tokens, shape_.frame_length > 0 ? 0 : count, 1);
         copy_slice(ready_.frames, piece.frames, shape_.frame_length > 0 ? count : 0, width);
@@ -281,14 +406,16 @@ private:
     }
 
     /// The rest of the record is passed over by open_record.
-    void fail(UnitPiece& piece, Error error) {
+    void fail(UnitPiece& piece) {
         piece = {};
         piece.unit = unit_;
-        if (!record_open_) { piece.unit.record = -1; }
-        piece.failure = std::move(error);
+        if (!record_open_) { piece.unit.record = piece.unit.ordinal = -1; }
+        piece.failure = std::move(failure_);
+        failure_.reset();
         unit_open_ = false;
         reverse_next_ = false;
         record_open_ = false;
+        pair_failed_ = true;
     }
 
     Source source_;
@@ -300,7 +427,20 @@ private:
     bool record_open_ = false;
     bool record_ended_ = true; ///< all its symbols are read
     bool file_broken_ = false;
+    bool ended_ = false;
     index_t window_end_ = -1; ///< of the record's last unit; -1 before its first
+
+    // Pairs (records, where there are no mates) and blocks.
+    index_t pairs_ = 0; ///< begun
+    bool pair_failed_ = false;
+    index_t pair_record_ = -1; ///< number of the pair in the run, once one of its mates is not too short
+    index_t skipped_seen_ = 0;
+    index_t last_block_ = -1;
+    bool block_wanted_ = true;
+    index_t block_pairs_ = 0;
+    SourceMark block_ = {.block = -1}; ///< the open one, counting; its number is -1 if none is
+    std::deque<SourceMark> marks_;     ///< to be given
+    std::optional<Error> failure_;     ///< to be given, behind the marks
 
     Unit unit_;
     bool unit_open_ = false;

@@ -63,6 +63,8 @@ public:
 
 private:
     void fill_tables();
+    std::size_t encode_plain(std::string_view letters, std::int32_t* out) const noexcept;
+    std::int32_t* encode_any(std::string_view letters, std::int32_t* out, NucleotideCounts& counts) const;
 
     NucleotidePolicy policy_;
     std::array<std::int32_t, 256> ids_{};    ///< letter -> id; meaningless where `lanes_` says special

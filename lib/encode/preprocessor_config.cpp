@@ -279,7 +279,7 @@ PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_d
     return config;
 }
 
-void write_preprocessor_config(std::filesystem::path const& model_directory, PreprocessorConfig const& config) {
+std::string preprocessor_json(PreprocessorConfig const& config) {
     Json json;
     json["input"] = text_of(kInputs, config.input);
     json["pooling"] = text_of(kPoolings, config.pooling);
@@ -302,13 +302,16 @@ void write_preprocessor_config(std::filesystem::path const& model_directory, Pre
         }
         json["channels"] = text_of(kChannelPolicies, config.audio.channels);
     }
+    return json.dump(2);
+}
 
+void write_preprocessor_config(std::filesystem::path const& model_directory, PreprocessorConfig const& config) {
     auto const path = model_directory / kFileName;
     auto partial = path;
     partial += ".partial";
     {
         std::ofstream stream(partial, std::ios::binary);
-        stream << json.dump(2) << '\n';
+        stream << preprocessor_json(config) << '\n';
         stream.close();
         if (!stream) { throw Error(ErrorCode::io, path.string() + ": cannot be written: " + std::strerror(errno)); }
     }

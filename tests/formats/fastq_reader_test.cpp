@@ -1,3 +1,5 @@
+#include "formats/quality_trim.h"
+#include "lib/core/random.h"
 #include "tests/formats/read_records.h"
 
 namespace strandwave {
@@ -82,6 +84,74 @@ TEST(FastqReader, gives_the_bases_of_a_long_read_before_its_quality_is_known_but
     auto const outcome = input->sequence->next(chunk, 4);
     ASSERT_FALSE(outcome.has_value());
     EXPECT_EQ(outcome.error().code(), ErrorCode::truncated_input);
+}
+
+ReadResult read_trimmed(std::string const& text, int trim_quality, index_t max_symbols = kWhole) {
+    TemporaryFolder const folder;
+    InputOptions options;
+    options.sequence.trim_quality = trim_quality;
+    return read_file(folder.write("a.fq", text), max_symbols, options);
+}
+
+TEST(FastqReader, trims_the_end_by_quality_in_any_chunks) {
+    // Qualities less 10: 32 30 16 17 -2 -3 1 -6 -8 -7; from the end the sum of the last six is the lowest.
+    std::string const worn = "@a x\nACGT\nACGTAC\n+\nKI;<\n)(,%#$\n";
+    std::string const text = worn + "@b\nACGT\n+\n!!!I\n" + worn + "@c\nACG\n+\n!!!\n@d\n\n+\n\n@e\nACGT\n+\nII+*\n";
+    for (index_t const max_symbols : {index_t{1}, index_t{2}, index_t{3}, index_t{4}, kWhole}) {
+        auto const result = read_trimmed(text, 10, max_symbols);
+        EXPECT_FALSE(result.error) << result.error->message();
+        EXPECT_EQ(result.records, (Records{{"a", "x", "ACGT"},
+                                           {"b", "", "ACGT"},
+                                           {"a", "x", "ACGT"},
+                                           {"c", "", ""},
+                                           {"d", "", ""},
+                                           {"e", "", "ACG"}}));
+    }
+    EXPECT_EQ(read_trimmed(worn, 0).records, (Records{{"a", "x", "ACGTACGTAC"}}));
+}
+
+TEST(FastqReader, trims_where_the_sum_is_largest) {
+    Random random(7);
+    for (int round = 0; round < 300; ++round) {
+        std::vector<int> quality(random.bits() % 40);
+        for (int& value : quality) {
+            value = static_cast<int>(random.bits() % 42);
+        }
+        int const threshold = 1 + static_cast<int>(random.bits() % 41);
+        auto const sum_from = [&](std::size_t first) {
+            int sum = 0;
+            for (std::size_t i = first; i < quality.size(); ++i) {
+                sum += threshold - quality[i];
+            }
+            return sum;
+        };
+        std::size_t expected = quality.size();
+        for (std::size_t cut = quality.size(); cut-- > 0 && sum_from(cut) >= 0;) {
+            if (sum_from(cut) > sum_from(expected)) { expected = cut; }
+        }
+        auto const kept = trimmed_length(static_cast<index_t>(quality.size()), threshold,
+                                         [&](index_t i) { return quality[static_cast<std::size_t>(i)]; });
+        ASSERT_EQ(kept, static_cast<index_t>(expected)) << testing::PrintToString(quality) << " at " << threshold;
+    }
+}
+
+TEST(FastqReader, refuses_when_trimming_what_it_refuses_else) {
+    for (auto const* text : {"@a\nACG\n+\nII\n@b\nA\n+\nI\n", "@a\nACG\n+\nIII\nI\n", "@a\nACG\n+\nI I\n"}) {
+        EXPECT_EQ(read_trimmed(text, 10).error.value_or(Error(ErrorCode::io, "")).code(), ErrorCode::malformed_input);
+    }
+    auto const cut = read_trimmed("@b\nA\n+\nI\n@a\nACG\n+\nII", 10);
+    EXPECT_EQ(cut.records, (Records{{"b", "", "A"}}));
+    EXPECT_EQ(cut.error.value_or(Error(ErrorCode::io, "")).code(), ErrorCode::truncated_input);
+}
+
+TEST(FastqReader, trims_no_record_that_is_too_long_to_hold) {
+    auto const text = "@a\nA\n+\nI\n@b\n" + std::string((std::size_t{1} << 26) + 1, 'A') + "\n+\n";
+    auto const result = read_trimmed(text, 10);
+    EXPECT_EQ(result.records.size(), 1U);
+    ASSERT_TRUE(result.error);
+    EXPECT_EQ(result.error->code(), ErrorCode::too_large);
+    EXPECT_NE(result.error->message().find("record 2 (b) has more than 67108864 bases"), std::string::npos)
+        << result.error->message();
 }
 
 } // namespace

@@ -125,5 +125,17 @@ TEST_F(OpenInput, reads_raw_samples_whatever_they_look_like) {
     EXPECT_TRUE(input->audio);
 }
 
+TEST_F(OpenInput, refuses_to_trim_what_has_no_qualities) {
+    InputOptions options;
+    options.sequence.trim_quality = 20;
+    for (auto const& path : {folder_.write("a.fa", ">a\nACGT\n"), folder_.write("a.csv", "sequence,label\nACGT,0\n")}) {
+        auto const input = open_input(path, options);
+        ASSERT_FALSE(input) << path;
+        EXPECT_EQ(input.error().code(), ErrorCode::unsupported);
+        EXPECT_NE(input.error().message().find("has no qualities"), std::string::npos) << input.error().message();
+    }
+    EXPECT_TRUE(open_input(folder_.write("a.fq", "@a\nACGT\n+\nIIII\n"), options));
+}
+
 } // namespace
 } // namespace strandwave

@@ -81,6 +81,37 @@ TEST_F(RegionReader, tells_where_the_region_starts) {
     EXPECT_EQ(chunk.offset, 2);
 }
 
+TEST_F(RegionReader, widens_regions_up_to_the_ends_of_their_sequence) {
+    auto const widened_to = [&](std::string const& region, index_t flank) {
+        auto const result = read_all(*open_regions(fasta_, {parse_region(region)}, flank), 2);
+        EXPECT_FALSE(result.error) << result.error->message();
+        return result.records.at(0);
+    };
+    EXPECT_EQ(widened_to("chr1:8-12", 0), (TestRecord{"chr1:8-12", "", "TACGT"}));
+    EXPECT_EQ(widened_to("chr1:8-12", 3), (TestRecord{"chr1:5-15", "", "ACGTACGTTTT"}));
+    EXPECT_EQ(widened_to("chr2:3-4", 2), (TestRecord{"chr2:1-6", "", "GATTAC"}));
+    EXPECT_EQ(widened_to("chr2:3-4", 3), (TestRecord{"chr2:1-7", "", "GATTACA"}));
+    EXPECT_EQ(widened_to("chr2:6", 3), (TestRecord{"chr2:3-7", "", "TTACA"}));
+    EXPECT_EQ(widened_to("chr2:3-4", kWhole), (TestRecord{"chr2:1-7", "", "GATTACA"}));
+}
+
+TEST_F(RegionReader, widens_bed_regions_and_tells_where_they_start) {
+    auto const bed = folder_.write("a.bed", "chr1\t7\t12\tgene\nchr2\t7\t7\n");
+    auto const reader = open_regions(fasta_, read_bed(bed), 4);
+    SequenceChunk chunk;
+    EXPECT_EQ(reader->next(chunk, kWhole).value(), ReadOutcome::chunk);
+    EXPECT_EQ(chunk.name + " " + chunk.description, "chr1:4-16 gene");
+    EXPECT_EQ(chunk.start, 3);
+    EXPECT_EQ(reader->next(chunk, kWhole).value(), ReadOutcome::chunk);
+    EXPECT_EQ(chunk.name + " " + chunk.symbols, "chr2:4-7 TACA");
+}
+
+TEST_F(RegionReader, checks_regions_before_they_are_widened) {
+    EXPECT_EQ(error_of([&] { open_regions(fasta_, {parse_region("chr2:1-8")}, 10); }).code(),
+              ErrorCode::invalid_argument);
+    EXPECT_EQ(error_of([&] { open_regions(fasta_, {parse_region("chr2")}, -1); }).code(), ErrorCode::invalid_argument);
+}
+
 TEST_F(RegionReader, a_name_may_end_like_a_range) {
     EXPECT_EQ(read({"HLA:01", "HLA:01:2-3"}), (Records{{"HLA:01:1-4", "", "CCCC"}, {"HLA:01:2-3", "", "CC"}}));
 }

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace strandwave {
+
+/// MD5 (RFC 1321) as 32 hexadecimal digits, what md5sum prints. It tells damage, not forgery.
+std::string md5_of_text(std::string_view text);
+std::string md5_of_file(std::filesystem::path const& path); ///< throws not_found, io
+
+} // namespace strandwave

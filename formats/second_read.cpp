@@ -1,0 +1,37 @@
+#include "formats/second_read.h"
+
+#include "formats/byte_source.h"
+
+namespace strandwave {
+namespace {
+
+Error changed(std::string const& file, index_t ordinal, std::string const& what) {
+    return {ErrorCode::malformed_input,
+            file + ": record " + std::to_string(ordinal + 1) + " " + what +
+                "; the file was changed while it was read. Run again when nothing writes to it"};
+}
+
+} // namespace
+
+FileBytes open_second_time(std::filesystem::path const& path) {
+    auto const name = input_name(path);
+    std::error_code ignored;
+    auto const kind = std::filesystem::status(path, ignored).type();
+    bool const once = kind == std::filesystem::file_type::fifo || kind == std::filesystem::file_type::character ||
+                      kind == std::filesystem::file_type::socket;
+    if (path == "-" || once) {
+        throw Error(ErrorCode::unsupported, name + ": can be read only once, and this output needs its records a "
+                                                   "second time; store it in a file first");
+    }
+    return open_file_bytes(path);
+}
+
+Error changed_meanwhile(std::string const& file, index_t ordinal, std::string_view name, std::string_view found_name) {
+    return changed(file, ordinal, "was '" + std::string(name) + "' and is now '" + std::string(found_name) + "'");
+}
+
+Error ended_meanwhile(std::string const& file, index_t ordinal, std::string_view name) {
+    return changed(file, ordinal, (name.empty() ? "" : "('" + std::string(name) + "') ") + std::string("is gone"));
+}
+
+} // namespace strandwave

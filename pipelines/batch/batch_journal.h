@@ -1,0 +1,128 @@
+#pragma once
+
+#include "lib/core/view.h"
+#include "pipelines/batch/batch_input.h"
+#include "pipelines/batch/output_set.h"
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace strandwave {
+
+/// What came of an input, or of the blocks of it that were done.
+struct InputTally {
+    index_t records = 0;             ///< read and not skipped
+    index_t rows = 0;                ///< written
+    index_t failed = 0;              ///< records, and the file itself
+    index_t too_short = 0;           ///< records skipped
+    index_t secondary = 0;           ///< alignments skipped
+    index_t silent = 0;              ///< windows skipped
+    index_t no_position = 0;         ///< units without a token
+    index_t symbols = 0;             ///< bases or samples read
+    index_t positions = 0;           ///< tokens or frames of the rows, strands and windows added up
+    std::vector<index_t> class_rows; ///< of each label, then unclassified; empty where nothing is classified
+
+    InputTally& operator+=(InputTally const& more);
+    bool operator==(InputTally const&) const = default;
+};
+
+/// A record or file that failed.
+struct FailedRecord {
+    index_t ordinal = -1; ///< of the record in its file; -1: the file
+    std::string name;     ///< of the record
+    std::string code;     ///< error_code_name
+    std::string message;
+
+    bool operator==(FailedRecord const&) const = default;
+};
+
+/// A file that is complete.
+struct WrittenFile {
+    std::string name; ///< below the output folder
+    index_t bytes = 0;
+    std::string md5;
+
+    bool operator==(WrittenFile const&) const = default;
+};
+
+struct DoneBlock {
+    index_t block = 0;
+    std::vector<index_t> sizes; ///< of the files that grow, behind the block
+};
+
+/// What the journal knows of an input.
+struct InputJournal {
+    std::string identity;           ///< of the input when it was read (input_identity)
+    std::vector<std::string> parts; ///< the files that grow: what they will be called, below the output folder
+    InputTally tally;               ///< of all its blocks that are done
+    std::vector<FailedRecord> failures;
+    std::vector<DoneBlock> blocks;
+    bool ended = false;
+    // Of an input that ended:
+    bool broken = false;
+    bool has_last_block = true; ///< this process had the last block, and what stands behind it
+    std::vector<index_t> sizes; ///< of the files that grow, where they were left for `merge`
+    std::vector<WrittenFile> files;
+};
+
+/// What a batch is, for --resume to be sure that it goes on with the same: names and values.
+using JobSettings = std::map<std::string, std::string>;
+
+struct JournalHeader {
+    std::string version;
+    JobSettings settings;
+    OutputSpec outputs;             ///< but for the folder and threads
+    std::vector<BatchInput> inputs; ///< all, those of other shards too
+    index_t shard = 0;              ///< 0-based
+    index_t shards = 1;
+    bool shards_records = false;
+};
+
+/// journal.jsonl of an output folder: what is complete, a line each, as it becomes so. Lines are appended, and a last
+/// one that is not whole was never there. Inputs are known by the name of their outputs.
+class BatchJournal {
+public:
+    /// Begins a journal. Throws io.
+    BatchJournal(std::filesystem::path const& file, JournalHeader const& header);
+    /// Goes on with one. Throws io, malformed_input.
+    explicit BatchJournal(std::filesystem::path const& file);
+    ~BatchJournal();
+    BatchJournal(BatchJournal const&) = delete;
+    BatchJournal& operator=(BatchJournal const&) = delete;
+
+    static bool is_at(std::filesystem::path const& file); ///< and was begun: its first line is whole
+    JournalHeader const& header() const noexcept { return header_; }
+    void replace_header(JournalHeader const& header);
+    std::map<std::string, InputJournal> const& inputs() const noexcept { return inputs_; }
+    /// Null for an input that the journal does not know.
+    InputJournal const* find(std::string const& output) const;
+
+    // Appended at once; throw io.
+    /// Forgets what was known of it.
+    void begin_input(std::string const& output, std::string const& identity, std::vector<std::string> const& parts);
+    void end_block(std::string const& output, DoneBlock const& block, InputTally const& more,
+                   std::vector<FailedRecord> const& failures);
+    /// `last` has what `end_block` does not: failures outside of blocks, ended and what is below it.
+    void end_input(std::string const& output, InputJournal const& last);
+
+private:
+    void read(std::filesystem::path const& file);
+    void take(std::string const& line);
+    void append(std::string const& line);
+
+    std::filesystem::path path_;
+    int descriptor_ = -1;
+    JournalHeader header_;
+    std::map<std::string, InputJournal> inputs_;
+};
+
+/// Of a file below `folder`. Throws io.
+WrittenFile written_file(std::filesystem::path const& file, std::filesystem::path const& folder);
+
+/// Size and time of the last change of a file, in a word; "" where that tells nothing (a pipe).
+std::string input_identity(std::filesystem::path const& file, std::filesystem::path const& mates);
+
+} // namespace strandwave

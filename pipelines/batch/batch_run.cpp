@@ -1,0 +1,175 @@
+#include "pipelines/batch/batch_run.h"
+
+#include "formats/block_file.h"
+#include "formats/checksum.h"
+#include "pipelines/batch/batch_writer.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+namespace strandwave {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool has_bytes(fs::path const& file, index_t bytes) {
+    std::error_code error;
+    auto const size = fs::file_size(file, error);
+    return !error && static_cast<index_t>(size) >= bytes;
+}
+
+bool is_as_written(WrittenFile const& file, fs::path const& folder) {
+    std::error_code error;
+    auto const path = folder / file.name;
+    return static_cast<index_t>(fs::file_size(path, error)) == file.bytes && !error && md5_of_file(path) == file.md5;
+}
+
+/// "window (500, was 1000)" for each that differs.
+std::string differences(JobSettings const& now, JobSettings const& then) {
+    auto all = then;
+    all.insert(now.begin(), now.end());
+    std::string text;
+    auto const value = [](JobSettings const& settings, std::string const& name) {
+        auto const found = settings.find(name);
+        return found == settings.end() || found->second.empty() ? std::string("none") : found->second;
+    };
+    for (auto const& [name, ignored] : all) {
+        if (value(now, name) == value(then, name)) { continue; }
+        text += (text.empty() ? "" : ", ") + name + " (" + value(now, name) + ", was " + value(then, name) + ")";
+    }
+    return text;
+}
+
+} // namespace
+
+BatchRun::BatchRun(BatchJob job, bool resume) : job_(std::move(job)) {
+    check(job_.outputs);
+    if (job_.source.limit > 0) { throw Error(ErrorCode::invalid_argument, "a batch has no --limit"); }
+    open_journal(resume);
+    for (index_t i = 0; i < static_cast<index_t>(job_.inputs.size()); ++i) {
+        if (!job_.shard.has_input(i)) { continue; }
+        if (auto begin = begin_of(i)) {
+            todo_.push_back(i);
+            begins_.push_back(std::move(*begin));
+        } else {
+            ++complete_;
+        }
+    }
+}
+
+void BatchRun::open_journal(bool resume) {
+    auto const& folder = job_.outputs.folder;
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (error) { throw Error(ErrorCode::io, folder.string() + ": cannot be made: " + error.message()); }
+    auto const file = folder / kJournalName;
+    auto const& shard = job_.shard;
+    JournalHeader const header{job_.outputs.version, job_.settings, job_.outputs,    job_.inputs,
+                               shard.number,         shard.count,   shard.by_records};
+    if (resume && BatchJournal::is_at(file)) {
+        journal_ = std::make_unique<BatchJournal>(file);
+        check_same_job(header);
+        return;
+    }
+    if (BatchJournal::is_at(file)) {
+        BatchJournal const old(file);
+        for (auto const& [output, known] : old.inputs()) {
+            remove_files(known);
+        }
+    }
+    journal_ = std::make_unique<BatchJournal>(file, header);
+}
+
+void BatchRun::check_same_job(JournalHeader const& now) {
+    auto const then = journal_->header();
+    auto const refuse = [this](std::string const& what) {
+        throw Error(ErrorCode::invalid_argument, job_.outputs.folder.string() + ": holds another job: " + what +
+                                                     "; give the same again, another folder, or --force");
+    };
+    auto const different = differences(now.settings, then.settings);
+    if (!different.empty()) { refuse(different); }
+    if (now.shard != then.shard || now.shards != then.shards || now.shards_records != then.shards_records) {
+        refuse("shard " + std::to_string(then.shard + 1) + "/" + std::to_string(then.shards) + " by " +
+               (then.shards_records ? "records" : "files"));
+    }
+    if (then.inputs == now.inputs) { return; }
+    if (now.shards > 1) { refuse("the inputs are others, so they would be shared out in another way"); }
+    journal_->replace_header(now);
+}
+
+void BatchRun::tell(BatchInput const& input, std::string const& what) const {
+    if (job_.notice) { job_.notice(input.path.string() + ": " + what); }
+}
+
+void BatchRun::remove_files(InputJournal const& known) const {
+    std::error_code ignored;
+    for (auto const& file : known.files) {
+        fs::remove(job_.outputs.folder / file.name, ignored);
+    }
+    for (auto const& part : known.parts) {
+        fs::remove(part_path(job_.outputs.folder / part), ignored);
+    }
+}
+
+bool BatchRun::has_parts(InputJournal const& known, std::vector<index_t> const& sizes) const {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+        if (!has_bytes(part_path(job_.outputs.folder / known.parts[i]), sizes[i])) { return false; }
+    }
+    return true;
+}
+
+bool BatchRun::is_whole(InputJournal const& known) const {
+    if (job_.shard.leaves_parts()) {
+        return has_parts(known, known.has_last_block || known.blocks.empty() ? known.sizes : known.blocks.back().sizes);
+    }
+    return std::all_of(known.files.begin(), known.files.end(),
+                       [this](auto const& file) { return is_as_written(file, job_.outputs.folder); });
+}
+
+std::optional<InputBegin> BatchRun::begin_of(index_t index) {
+    auto const& input = job_.inputs[static_cast<std::size_t>(index)];
+    auto const* const known = journal_->find(input.output.string());
+    if (known == nullptr) { return InputBegin{}; }
+    auto const anew = [&](std::string const& why) {
+        if (!why.empty()) { tell(input, why); }
+        remove_files(*known);
+        return InputBegin{};
+    };
+    if (known->broken) { return anew(""); } // it may be mended
+    auto const identity = input_identity(input.path, input.mates);
+    if (identity.empty() || identity != known->identity) { return anew("has changed since, and is read again"); }
+    if (known->ended) {
+        if (is_whole(*known)) { return std::nullopt; }
+        return anew("its outputs are not as they were written, and are made again");
+    }
+    if (known->blocks.empty()) { return anew(""); }
+    auto const& last = known->blocks.back();
+    if (!has_parts(*known, last.sizes)) { return anew("a part of its outputs is gone, and they are made again"); }
+    return InputBegin{last.block + 1, last.sizes};
+}
+
+RunReport BatchRun::run(Models models, Threads& threads, UnitListener& listener) {
+    auto source = job_.source;
+    source.marks = true;
+    std::vector<fs::path> files;
+    bool pairs = false;
+    for (index_t const index : todo_) {
+        auto const& input = job_.inputs[static_cast<std::size_t>(index)];
+        files.push_back(input.path);
+        source.mates.push_back(input.mates);
+        pairs = pairs || !input.mates.empty();
+    }
+    if (!pairs) { source.mates.clear(); }
+    source.wanted = [this](index_t file, index_t block) {
+        auto const place = static_cast<std::size_t>(file);
+        return block >= begins_[place].first_block && job_.shard.has_block(todo_[place], block);
+    };
+    auto options = job_.run;
+    options.per_record = options.per_record || pairs || source.interleaved;
+    RecordSource records(std::move(files), source);
+    BatchWriter writer(job_, *journal_, todo_, begins_, listener);
+    return run_units(records, models, threads, options, writer);
+}
+
+} // namespace strandwave

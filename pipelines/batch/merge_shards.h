@@ -1,0 +1,19 @@
+#pragma once
+
+#include "pipelines/batch/batch_journal.h"
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+namespace strandwave {
+
+/// Joins the output folders of all shards of a batch into `out`: the outputs that one run would have written, and a
+/// journal of them, which is returned. `shards` come in any order.
+/// Throws invalid_argument (shards of different jobs, one missing or twice), not_found (a folder without a journal, an
+/// input that was not done: a shard that has to be gone on with), io, malformed_input (a file is not as it was
+/// written).
+std::unique_ptr<BatchJournal> merge_shards(std::vector<std::filesystem::path> const& shards,
+                                           std::filesystem::path const& out);
+
+} // namespace strandwave
