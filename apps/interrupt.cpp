@@ -22,6 +22,8 @@ void note_interrupts() {
 
 bool interrupted() noexcept { return noted != 0; }
 
+int interrupting_signal() noexcept { return noted; }
+
 void throw_if_interrupted() {
     if (noted != 0) { throw Interrupted{noted}; }
 }

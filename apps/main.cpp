@@ -7,6 +7,7 @@
 #include <csignal>
 #include <iostream>
 #include <new>
+#include <string>
 
 namespace strandwave {
 namespace {
@@ -38,7 +39,7 @@ void add_commands(CLI::App& program, CommandResult& result) {
     add_man_command(program, result);
 }
 
-int run(int argc, char** argv) {
+int run_command(int argc, char** argv) {
     CLI::App program("Reads DNA and sound of any length with state space models", "strandwave");
     CommandResult result;
     add_commands(program, result);
@@ -50,12 +51,24 @@ int run(int argc, char** argv) {
         return as_int(result.exit_code);
     } catch (CLI::ParseError const& error) {
         return program.exit(error) == 0 ? as_int(ExitCode::done) : as_int(ExitCode::unusable);
-    } catch (Interrupted const& interrupted) { return 128 + interrupted.signal; } catch (Error const& error) {
-        log_error(error.message());
-    } catch (std::bad_alloc const&) {
-        log_error("out of memory; a smaller --chunk or --window needs less");
-    } catch (std::exception const& error) { log_error(error.what()); }
+    }
+}
+
+/// A call that a signal has interrupted may end in any error.
+int failed(std::string const& message) {
+    if (interrupted()) { return 128 + interrupting_signal(); }
+    log_error(message);
     return as_int(ExitCode::unusable);
+}
+
+int run(int argc, char** argv) {
+    try {
+        return run_command(argc, argv);
+    } catch (Interrupted const& interrupted) { return 128 + interrupted.signal; } catch (Error const& error) {
+        return failed(error.message());
+    } catch (std::bad_alloc const&) {
+        return failed("out of memory; a smaller --chunk or --window needs less");
+    } catch (std::exception const& error) { return failed(error.what()); }
 }
 
 } // namespace

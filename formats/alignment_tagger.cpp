@@ -26,7 +26,10 @@ constexpr char const* kProbabilityTag = "xp";
 int open_part(std::filesystem::path const& path, index_t keep_bytes) {
     auto const part = part_path(path);
     int const descriptor = ::open(part.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor < 0) { throw Error(ErrorCode::io, path.string() + ": cannot be written: " + std::strerror(errno)); }
+    if (descriptor < 0) {
+        throw Error(errno == ENAMETOOLONG ? ErrorCode::invalid_argument : ErrorCode::io,
+                    path.string() + ": cannot be written: " + std::strerror(errno));
+    }
     struct stat status {};
     bool const known = ::fstat(descriptor, &status) == 0;
     bool const too_short = known && status.st_size < keep_bytes;

@@ -45,7 +45,7 @@ public:
 
     void write_variables() {
         auto group = begin_frame("var", {});
-        auto names = file_.create_dataset(group, "_index", Hdf5Type::text, 0, kChunkRows);
+        auto names = file_.create_dataset(group, "_index", Hdf5Type::text, 0, std::min(kChunkRows, table_.width()));
         std::vector<std::string> some;
         for (index_t i = 0; i < table_.width(); ++i) {
             some.push_back("dim_" + std::to_string(i));
@@ -117,7 +117,8 @@ private:
         auto categories = file_.create_dataset(group, "categories", Hdf5Type::text, 0, 1);
         file_.append(categories, std::vector<std::string>{value});
         finish(std::move(categories), "string-array");
-        auto codes = file_.create_dataset(group, "codes", Hdf5Type::i8, 0, kChunkRows);
+        auto codes =
+            file_.create_dataset(group, "codes", Hdf5Type::i8, 0, std::clamp<index_t>(table_.rows(), 1, kChunkRows));
         std::vector<std::int8_t> const zeros(static_cast<std::size_t>(kChunkRows), 0);
         while (codes.rows < table_.rows()) {
             file_.append(codes, zeros.data(), std::min(kChunkRows, table_.rows() - codes.rows));

@@ -8,14 +8,12 @@
 #include <cstring>
 #include <htslib/bgzf.h>
 #include <htslib/hfile.h>
-#include <vector>
 
 namespace strandwave {
 namespace {
 
 constexpr int kPlain = 0; // what bgzf_compression() says of it
 constexpr int kBgzf = 2;
-constexpr int kBlocksAhead = 64; // per thread of htslib's
 constexpr std::size_t kAheadBytes = 256UL * 1024;
 
 /// htslib takes a gzip stream too short for a whole header (18 bytes) for plain text.
@@ -44,7 +42,6 @@ public:
 
     int compression() const { return bgzf_compression(stream_.get()); }
     std::string const& name() const noexcept { return name_; }
-    void use_threads(int threads) { bgzf_mt(stream_.get(), threads, kBlocksAhead); }
 
     std::size_t read(std::span<char> out) {
         auto const size = bgzf_read(stream_.get(), out.data(), out.size());
@@ -88,7 +85,7 @@ public:
         if (rest_.empty()) {
             auto const* const block = blocks_.next();
             if (block == nullptr) { return 0; }
-            rest_ = {block->bytes.data(), block->size};
+            rest_ = {block->bytes.get(), block->size};
         }
         auto const size = std::min(out.size(), rest_.size());
         std::memcpy(out.data(), rest_.data(), size);
@@ -98,13 +95,12 @@ public:
 
 private:
     struct Block {
-        std::vector<char> bytes;
+        std::unique_ptr<char[]> bytes = std::make_unique_for_overwrite<char[]>(kAheadBytes);
         std::size_t size = 0;
     };
 
     static bool fill(Stream& stream, Block& block) {
-        block.bytes.resize(kAheadBytes);
-        block.size = stream.read(block.bytes);
+        block.size = stream.read({block.bytes.get(), kAheadBytes});
         return block.size > 0;
     }
 
@@ -114,12 +110,8 @@ private:
 
 BgzfSource::BgzfSource(FileBytes file, std::string name, int threads)
     : stream_(std::make_unique<Stream>(std::move(file), std::move(name))) {
-    if (threads < 1 || stream_->compression() == kPlain) { return; }
-    if (stream_->compression() == kBgzf && threads > 1) {
-        stream_->use_threads(threads);
-    } else { // one thread of htslib's costs twice what it takes to decompress
-        ahead_ = std::make_unique<Ahead>(*stream_);
-    }
+    // Not htslib's threads for BGZF: they take twice the time, and one is faster than all that reads the text.
+    if (threads > 0 && stream_->compression() != kPlain) { ahead_ = std::make_unique<Ahead>(*stream_); }
 }
 
 BgzfSource::~BgzfSource() = default;

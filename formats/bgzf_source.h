@@ -15,9 +15,9 @@ namespace strandwave {
 /// trace.
 class BgzfSource {
 public:
-    /// `name` is what messages call the input. `threads` decompress beside the caller, in bounded memory; gzip, whose
-    /// bytes depend on all before them, has use for one. 0: the caller does it, as has to be where the stream may
-    /// have to wait (a pipe), because a thread that waits cannot be ended.
+    /// `name` is what messages call the input. With `threads` > 0 a thread of its own decompresses ahead, in bounded
+    /// memory. 0: the caller does it, as has to be where the stream may have to wait (a pipe): a thread that waits
+    /// could not be ended.
     /// Throws truncated_input when a seekable BGZF file lacks its last block, malformed_input.
     BgzfSource(FileBytes file, std::string name, int threads);
     ~BgzfSource();

@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -21,7 +22,9 @@ constexpr std::string_view kBgzfEnd("\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0\x42\x4
                                     28);
 
 [[noreturn]] void fail(std::filesystem::path const& path, std::string const& what) {
-    throw Error(ErrorCode::io, path.string() + ": " + what + ": " + std::strerror(errno));
+    // A name that is too long concerns this file only; all else concerns the disk.
+    throw Error(errno == ENAMETOOLONG ? ErrorCode::invalid_argument : ErrorCode::io,
+                path.string() + ": " + what + ": " + std::strerror(errno));
 }
 
 } // namespace

@@ -20,7 +20,7 @@ public:
     enum class Compression : std::uint8_t { none, bgzf };
 
     /// Keeps the first `keep_bytes` of a part that is there and goes on behind them; 0 starts anew.
-    /// Throws io; not_found when the part is shorter than that.
+    /// Throws io; invalid_argument for a name that is too long; not_found when the part is shorter than that.
     BlockFile(std::filesystem::path path, Compression compression, index_t keep_bytes = 0);
     ~BlockFile(); ///< what was written behind the last end_block may be lost
     BlockFile(BlockFile const&) = delete;

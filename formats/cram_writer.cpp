@@ -36,7 +36,8 @@ public:
         : whole_(path), descriptor_(::open(whole_.partial_path().c_str(), O_WRONLY | O_CLOEXEC)) {
         bytes_ = descriptor_ < 0 ? nullptr : hdopen(descriptor_, "w");
         if (bytes_ == nullptr) { fail(path); }
-        file_ = hts_hopen(bytes_, path.c_str(), "wc,version=3.0");
+        // The name goes into the file.
+        file_ = hts_hopen(bytes_, "strandwave.cram", "wc,version=3.0");
         if (file_ == nullptr) {
             hclose_abruptly(bytes_);
             fail(path);

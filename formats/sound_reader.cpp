@@ -1,6 +1,7 @@
 #include "formats/sound_reader.h"
 
 #include "formats/audio_stream.h"
+#include "formats/frames_ahead.h"
 #include "formats/read_ahead.h"
 #include "formats/sound_container.h"
 #include "formats/wav_stream.h"
@@ -260,6 +261,7 @@ Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const
         source = make_flac_source(name, std::move(*file), threads > 0);
     } else {
         source = std::make_unique<DecodedFrames>(name, std::move(*file));
+        if (threads > 0) { source = decode_ahead(std::move(source), info.channels); }
     }
     return make_audio_stream(std::move(info), std::move(source));
 }

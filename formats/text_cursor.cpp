@@ -11,14 +11,15 @@ constexpr std::size_t kBufferBytes = 256UL * 1024;
 } // namespace
 
 TextCursor::TextCursor(BgzfSource source)
-    : source_(std::move(source)), buffer_(kBufferBytes), begin_(buffer_.data()), end_(buffer_.data()) {}
+    : source_(std::move(source)), buffer_(std::make_unique_for_overwrite<char[]>(kBufferBytes)), begin_(buffer_.get()),
+      end_(buffer_.get()) {}
 
 /// Reads on behind the (few) bytes not yet passed; false at the end of the text.
 bool TextCursor::refill() {
     auto const kept = static_cast<std::size_t>(end_ - begin_);
-    std::memmove(buffer_.data(), begin_, kept);
-    auto const got = source_.read({buffer_.data() + kept, buffer_.size() - kept});
-    begin_ = buffer_.data();
+    std::memmove(buffer_.get(), begin_, kept);
+    auto const got = source_.read({buffer_.get() + kept, kBufferBytes - kept});
+    begin_ = buffer_.get();
     end_ = begin_ + kept + got;
     return got > 0;
 }

@@ -3,9 +3,9 @@
 #include "formats/bgzf_source.h"
 #include "lib/core/error.h"
 
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace strandwave {
 
@@ -63,7 +63,7 @@ private:
     LineEnd pass_line_end();
 
     BgzfSource source_;
-    std::vector<char> buffer_;
+    std::unique_ptr<char[]> buffer_;
     char const* begin_; ///< [begin_, end_) of buffer_ is not yet passed
     char const* end_;
     Position position_;

@@ -73,6 +73,7 @@ std::vector<double> log_ticks(double low, double high, double wanted) {
 std::vector<std::string> tick_texts(std::vector<double> const& ticks) {
     int const digits = tick_digits(ticks);
     std::vector<std::string> texts;
+    texts.reserve(ticks.size());
     for (double const tick : ticks) {
         texts.push_back(tick_text(tick, digits));
     }

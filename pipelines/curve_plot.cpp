@@ -1,12 +1,12 @@
 #include "pipelines/curve_plot.h"
 
 #include "lib/core/check.h"
+#include "pipelines/axis_ticks.h"
 #include "pipelines/svg.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
 namespace strandwave {
@@ -44,68 +44,8 @@ struct Axis {
     double share(double value) const { return (scaled(value) - low) / (high - low); }
 };
 
-/// 1, 2 or 5 times a power of ten, about `range` / kTicks.
-double nice_step(double range) {
-    double const rough = range / kTicks;
-    double const power = std::pow(10, std::floor(std::log10(rough)));
-    double const lead = rough / power;
-    return power * (lead < 1.5 ? 1 : lead < 3.5 ? 2 : lead < 7.5 ? 5 : 10);
-}
-
-std::vector<double> linear_ticks(double low, double high) {
-    double const step = nice_step(high - low);
-    double const slack = 1e-9 * (high - low);
-    std::vector<double> ticks;
-    auto const last = static_cast<index_t>(std::floor((high + slack) / step));
-    for (auto i = static_cast<index_t>(std::ceil((low - slack) / step)); i <= last; ++i) {
-        ticks.push_back(static_cast<double>(i) * step);
-    }
-    return ticks;
-}
-
-/// Powers of ten; between them 2 and 5 where the axis is short, and equal steps where it is shorter than one power.
-std::vector<double> log_ticks(double low, double high) {
-    if (high - low < 1) { return linear_ticks(std::pow(10, low), std::pow(10, high)); }
-    auto const every = std::max<index_t>(1, std::lround((high - low) / kTicks));
-    std::vector<double> ticks;
-    for (auto power = static_cast<index_t>(std::floor(low)); static_cast<double>(power) <= high; ++power) {
-        for (double const lead : {1.0, 2.0, 5.0}) {
-            double const place = static_cast<double>(power) + std::log10(lead);
-            bool const wanted = lead > 1 ? high - low < 3 : power % every == 0;
-            if (wanted && place >= low && place <= high) {
-                ticks.push_back(lead * std::pow(10, static_cast<double>(power)));
-            }
-        }
-    }
-    return ticks;
-}
-
 std::vector<double> ticks_of(Axis const& axis) {
-    return axis.log ? log_ticks(axis.low, axis.high) : linear_ticks(axis.low, axis.high);
-}
-
-/// Significant digits that tell neighbouring ticks apart.
-int tick_digits(std::vector<double> const& ticks) {
-    double most = 6;
-    for (std::size_t i = 1; i < ticks.size(); ++i) {
-        double const larger = std::max(std::abs(ticks[i - 1]), std::abs(ticks[i]));
-        most = std::max(most, std::ceil(std::log10(larger / (ticks[i] - ticks[i - 1]))) + 1);
-    }
-    return static_cast<int>(std::min(most, 15.0));
-}
-
-/// 20000 as 20k, 1500000 as 1.5M; small numbers as they are.
-std::string tick_text(double value, int digits) {
-    constexpr std::array<std::pair<double, char const*>, 3> kUnits{{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}}};
-    char text[64];
-    for (auto const& [size, unit] : kUnits) {
-        if (std::abs(value) >= size * (size > 1e3 ? 1 : 10) && std::abs(value) < 1e12) {
-            std::snprintf(text, sizeof text, "%.*g%s", digits, value / size, unit);
-            return text;
-        }
-    }
-    std::snprintf(text, sizeof text, "%.*g", digits, value);
-    return text;
+    return axis.log ? log_ticks(axis.low, axis.high, kTicks) : linear_ticks(axis.low, axis.high, kTicks);
 }
 
 /// Holds every point that can be drawn; `air` widens it by that share on both sides.
@@ -150,18 +90,20 @@ struct Frame {
 
 void draw_axes(SvgPicture& picture, Frame const& frame, std::string const& x_label, std::string const& y_label) {
     auto const x_ticks = ticks_of(frame.x);
-    for (double const tick : x_ticks) {
-        double const x = frame.across(tick);
+    auto const x_texts = tick_texts(x_ticks);
+    for (std::size_t i = 0; i < x_ticks.size(); ++i) {
+        double const x = frame.across(x_ticks[i]);
         picture.line({{x, kTop}, {x, frame.bottom()}}, "#e8e8e8", 1);
         picture.line({{x, frame.bottom()}, {x, frame.bottom() + 5}}, "#444444", 1);
-        picture.text({x, frame.bottom() + 19}, tick_text(tick, tick_digits(x_ticks)), {12, "middle"});
+        picture.text({x, frame.bottom() + 19}, x_texts[i], {12, "middle"});
     }
     auto const y_ticks = ticks_of(frame.y);
-    for (double const tick : y_ticks) {
-        double const y = frame.up(tick);
+    auto const y_texts = tick_texts(y_ticks);
+    for (std::size_t i = 0; i < y_ticks.size(); ++i) {
+        double const y = frame.up(y_ticks[i]);
         picture.line({{kLeft, y}, {frame.right, y}}, "#e8e8e8", 1);
         picture.line({{kLeft - 5, y}, {kLeft, y}}, "#444444", 1);
-        picture.text({kLeft - 9, y + 4}, tick_text(tick, tick_digits(y_ticks)), {12, "end"});
+        picture.text({kLeft - 9, y + 4}, y_texts[i], {12, "end"});
     }
     picture.line({{kLeft, kTop}, {kLeft, frame.bottom()}, {frame.right, frame.bottom()}}, "#444444", 1);
     picture.text({(kLeft + frame.right) / 2, kHeight - 14}, x_label, {13, "middle"});

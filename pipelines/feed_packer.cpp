@@ -1,12 +1,23 @@
 #include "pipelines/feed_packer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace strandwave {
 
+namespace {
+
+/// The first take the storage over, which is all there is in a feed of one long unit.
+template <class T>
+void append_positions(std::vector<T>& all, std::vector<T>& more) {
+    if (all.empty()) { return all.swap(more); }
+    all.insert(all.end(), more.begin(), more.end());
+}
+
+} // namespace
+
 void Feed::clear() {
     pieces.clear();
-    units.clear();
     tokens.clear();
     frames.clear();
     size = 0;
@@ -22,13 +33,13 @@ void Feed::append(UnitPiece& piece) {
     if (!piece.first && !pieces.empty()) { // the rest of the unit that the feed begins with
         pieces.back().length += piece.positions;
         pieces.back().last = piece.last;
-        units.back() = std::move(piece.unit);
     } else {
         pieces.push_back({piece.positions, 0, piece.first, piece.last}); // one lane: units come one after another
-        units.push_back(std::move(piece.unit));
+        units.resize(std::max(units.size(), pieces.size()));
     }
-    tokens.insert(tokens.end(), piece.tokens.begin(), piece.tokens.end());
-    frames.insert(frames.end(), piece.frames.begin(), piece.frames.end());
+    units[pieces.size() - 1] = piece.unit; // copied, not moved: both keep the storage of their names
+    append_positions(tokens, piece.tokens);
+    append_positions(frames, piece.frames);
     size += piece.positions;
 }
 
@@ -50,7 +61,8 @@ void FeedPacker::fill(Feed& feed) {
             return;
         }
         if (piece_.mark) {
-            feed.marks.push_back({feed.pieces.size(), *piece_.mark});
+            feed.marks.push_back({feed.pieces.size(), std::move(*piece_.mark)});
+            if (feed.pieces.empty()) { return; } // whoever waits hears that records are passed over
             continue;
         }
         if (piece_.failure) {

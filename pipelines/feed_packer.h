@@ -22,7 +22,7 @@ struct PlacedMark {
 /// What a model is fed at once, and what came back. Kept for reuse.
 struct Feed {
     std::vector<Piece> pieces;
-    std::vector<Unit> units; ///< of each piece
+    std::vector<Unit> units; ///< of each piece; behind those stand old ones, whose storage is used again
     std::vector<std::int32_t> tokens;
     std::vector<float> frames;
     index_t size = 0;                    ///< positions

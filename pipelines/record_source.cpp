@@ -4,6 +4,7 @@
 #include "formats/region_reader.h"
 #include "lib/encode/audio_encoder.h"
 #include "lib/encode/nucleotide_encoder.h"
+#include "pipelines/input_identity.h"
 #include "pipelines/unit_stream.h"
 
 #include <algorithm>
@@ -35,7 +36,10 @@ public:
     Result<ReadOutcome> read(SymbolRun<std::string>& run) {
         auto outcome = reader_->next(chunk_, kReadSymbols);
         if (outcome && *outcome == ReadOutcome::chunk) {
-            run = {std::move(chunk_.name), chunk_.start + chunk_.offset, chunk_.last, std::move(chunk_.symbols)};
+            run.name.swap(chunk_.name);
+            run.symbols.swap(chunk_.symbols);
+            run.offset = chunk_.start + chunk_.offset;
+            run.last = chunk_.last;
             if (!regions_.empty()) { run.name = regions_[static_cast<std::size_t>(chunk_.record)].sequence; }
         }
         return outcome;
@@ -78,9 +82,15 @@ public:
     Result<ReadOutcome> read(SymbolRun<std::vector<float>>& run) {
         auto outcome = reader_->next(chunk_, kReadSymbols);
         if (outcome && *outcome == ReadOutcome::chunk) {
-            View<float const, 1> const samples{chunk_.samples.data(), static_cast<index_t>(chunk_.samples.size())};
-            run = {name_, chunk_.offset, chunk_.last,
-                   take_channel(samples, chunk_.channels, policy_.channels, channel_)};
+            run.name = name_;
+            run.offset = chunk_.offset;
+            run.last = chunk_.last;
+            if (chunk_.channels == 1) {
+                run.symbols.swap(chunk_.samples);
+            } else {
+                take_channel({chunk_.samples.data(), static_cast<index_t>(chunk_.samples.size())}, chunk_.channels,
+                             policy_.channels, channel_, run.symbols);
+            }
         }
         return outcome;
     }
@@ -130,6 +140,7 @@ struct RecordSource::Impl {
     std::unique_ptr<UnitStream> open_dna(std::unique_ptr<SequenceReader> reader);
     std::unique_ptr<UnitStream> open_audio(Input input, std::string name);
     UnitShape shape(double sample_rate_hz) const;
+    std::filesystem::path mates() const { return file < options.mates.size() ? options.mates[file] : ""; }
     bool has_mates() const {
         return options.interleaved || (file < options.mates.size() && !options.mates[file].empty());
     }
@@ -145,6 +156,7 @@ struct RecordSource::Impl {
     index_t channel = 0;
     index_t channels = 1; ///< of the open file that become units of their own
     std::unique_ptr<UnitStream> stream;
+    std::string identity;  ///< of the open file
     bool unopened = false; ///< the file's failure to open was told; its end was not
 };
 
@@ -167,6 +179,9 @@ void RecordSource::Impl::check_options() const {
     if (by_region && options.input.sequence.trim_quality > 0) { refuse("--trim-quality is for reads"); }
     bool const pairs = options.interleaved || !options.mates.empty();
     if (pairs && (!dna || by_region)) { refuse("mates are for files of reads"); }
+    bool const both = options.interleaved && std::any_of(options.mates.begin(), options.mates.end(),
+                                                         [](auto const& mates) { return !mates.empty(); });
+    if (both) { refuse("mates are interleaved, or have a file of their own; not both"); }
     if (pairs && options.window) { refuse("mates are read whole: drop --window"); }
     if (options.flank > 0 && !by_region) { refuse("--flank needs --bed or --region"); }
     if (options.silence_dbfs < 0 && (dna || !options.window)) {
@@ -247,11 +262,11 @@ std::unique_ptr<SequenceReader> RecordSource::Impl::with_mates(std::unique_ptr<S
 bool RecordSource::Impl::close(UnitPiece& piece, bool opened) {
     SourceMark mark;
     mark.file_index = static_cast<index_t>(file);
-    mark.block = -1;
     mark.broken = true;
     if (opened) { mark = stream->file_end(); }
+    mark.identity = identity;
     stream.reset();
-    if (++channel < channels) { return false; }
+    if (++channel < channels && !mark.broken) { return false; }
     channel = 0;
     channels = 1;
     ++file;
@@ -270,6 +285,7 @@ bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
         if (!stream) {
             if (options.limit > 0 && counts.records >= options.limit) { return false; }
             counts.file = files[file];
+            if (options.marks) { identity = input_identity(files[file], mates()); }
             auto opened = open();
             if (!opened) {
                 piece = {};
@@ -282,7 +298,11 @@ bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
             }
             stream = std::move(*opened);
         }
-        if (stream->next(piece, max_positions) || close(piece, true)) { return true; }
+        if (stream->next(piece, max_positions)) {
+            if (piece.mark) { piece.mark->identity = identity; }
+            return true;
+        }
+        if (close(piece, true)) { return true; }
     }
     return false;
 }

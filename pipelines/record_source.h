@@ -38,11 +38,12 @@ struct SourceMark {
     enum class Kind : std::uint8_t {
         block_begin,
         block_end,
-        file_end ///< every file has one, whether it could be opened or not
+        block_passed, ///< the begin of a block that is not wanted
+        file_end      ///< every file has one, whether it could be opened or not
     };
     Kind kind = Kind::file_end;
     index_t file_index = 0;
-    index_t block = 0;   ///< 0-based in its file; file_end: the last one, -1 if there is none
+    index_t block = -1;  ///< 0-based in its file; file_end: the last one, -1 if there is none
     index_t ordinal = 0; ///< of the next record
     // block_end: what the block held; file_end: what the last one did, where it broke off.
     index_t records = 0;   ///< not skipped
@@ -50,7 +51,8 @@ struct SourceMark {
     index_t secondary = 0; ///< skipped
     index_t silent = 0;    ///< windows skipped
     index_t symbols = 0;
-    bool broken = false; ///< file_end: the file did not open, or ended in an error
+    bool broken = false;  ///< file_end: the file did not open, or ended in an error
+    std::string identity; ///< block_begin, file_end: of the input when it was opened (input_identity)
 };
 
 /// A run of consecutive positions of one unit, ready for a Session. Units come one after another, in input order;

@@ -19,12 +19,8 @@ public:
 
     void take(Feed const& feed) {
         if (options_.notice) { std::for_each(feed.notices.begin(), feed.notices.end(), options_.notice); }
-        if (feed.unfitted) {
-            fail(*feed.unfitted);
-        } else {
-            take_results(feed);
-            report_.positions += feed.size;
-        }
+        take_results(feed);
+        if (!feed.unfitted) { report_.positions += feed.size; }
         report_.source = feed.source;
         report_.model_seconds += feed.model_seconds / models_;
         listener_.progress(report_);
@@ -49,6 +45,10 @@ private:
         };
         for (std::size_t i = 0; i < feed.pieces.size(); ++i) {
             give_marks(i);
+            if (feed.unfitted) { // there is no other piece
+                fail(*feed.unfitted);
+                continue;
+            }
             auto const& piece = feed.pieces[i];
             if (options_.positions) {
                 index_t const width = model_.hidden_width();
@@ -64,6 +64,7 @@ private:
     void give(SourceMark const& mark) {
         finish_group();
         switch (mark.kind) {
+        case SourceMark::Kind::block_passed: return;
         case SourceMark::Kind::block_begin: listener_.block_begin(mark); return;
         case SourceMark::Kind::block_end: listener_.block_end(mark, std::exchange(tally_, {})); return;
         case SourceMark::Kind::file_end: listener_.file_end(mark, std::exchange(tally_, {})); return;

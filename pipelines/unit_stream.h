@@ -55,8 +55,8 @@ public:
 
 /// Cuts the records of `Source` into units and encodes them. Source has
 ///   Symbols                                        std::string or std::vector<float>
-///   Result<ReadOutcome> read(SymbolRun<Symbols>&)  the next run of the file
-///   void begin(Encoded&)                           a unit starts
+///   Result<ReadOutcome> read(SymbolRun<Symbols>&)  the next run of the file, in storage that is used again and again
+///   void begin(Encoded&)                           a unit starts, in empty vectors
 ///   Result<void> encode(Symbols const&, index_t count, Encoded&)
 ///   void end(Encoded&)                             a unit is over
 ///   void reverse(Encoded&)                         a unit that is over, to its reverse complement
@@ -120,7 +120,7 @@ private:
     /// Makes positions of the next unit, or of the open one, ready; or marks; or a failure; or nothing, at the end.
     void advance(index_t max_positions) {
         try {
-            if (!unit_open_ && !ended_) { ended_ = !open_unit(); }
+            if (!unit_open_ && !ended_) { ended_ = !open_unit() && !std::exchange(paused_, false); }
             if (unit_open_ && !unit_complete_) { stream_positions(max_positions); }
         } catch (Error const& error) { failure_ = error; }
     }
@@ -128,14 +128,18 @@ private:
     /// Reads until `count` symbols of the record are held, or all that there are.
     void hold(index_t count) {
         while (record_open_ && !record_ended_ && held() < count) {
-            SymbolRun<Symbols> run;
-            read_on(run);
-            held_.insert(held_.end(), run.symbols.begin(), run.symbols.end());
+            read_on();
+            if (held_.empty()) {
+                held_.swap(run_.symbols);
+            } else {
+                held_.insert(held_.end(), run_.symbols.begin(), run_.symbols.end());
+            }
         }
     }
 
-    bool read(SymbolRun<Symbols>& run) {
-        auto outcome = source_.read(run);
+    /// The next run of the file, into run_; false at the end.
+    bool read() {
+        auto outcome = source_.read(run_);
         if (!outcome) {
             file_broken_ = true;
             throw outcome.error();
@@ -145,18 +149,18 @@ private:
             if (file_broken_) { throw Error(ErrorCode::truncated_input, unit_.file + ": ends inside a record"); }
             return false;
         }
-        record_ended_ = run.last;
+        record_ended_ = run_.last;
         return true;
     }
 
     /// Reads the next run of the record that is open.
-    void read_on(SymbolRun<Symbols>& run) {
-        read(run);
-        count_symbols(run);
+    void read_on() {
+        read();
+        count_symbols();
     }
 
-    void count_symbols(SymbolRun<Symbols> const& run) {
-        auto const symbols = static_cast<index_t>(run.symbols.size());
+    void count_symbols() {
+        auto const symbols = static_cast<index_t>(run_.symbols.size());
         counts_.source_symbols += symbols;
         block_.symbols += symbols;
     }
@@ -173,46 +177,52 @@ private:
         }
     }
 
+    /// False at the end of the file, or, `paused_`, where records are passed over and marks are to be told.
     bool open_record() {
         for (;;) {
             bool const enough = shape_.limit > 0 && counts_.records >= shape_.limit && next_mate() == 0;
             if (file_broken_ || enough) { return false; }
-            SymbolRun<Symbols> run;
             while (!record_ended_) {
-                read_on(run);
+                read_on();
             }
-            if (!read(run)) {
+            if (!read()) {
                 count_secondary();
                 end_block();
                 return false;
             }
-            begin_record(run);
-            if (!record_open_) { continue; }
-            hold(shape_.min_length);
-            if (held() >= shape_.min_length) {
+            begin_record();
+            if (record_open_ && is_long_enough()) {
                 number_record();
                 return true;
             }
-            ++counts_.too_short;
-            ++block_.too_short;
             record_open_ = false;
+            paused_ = !marks_.empty();
+            if (paused_) { return false; }
         }
+    }
+
+    bool is_long_enough() {
+        hold(shape_.min_length);
+        if (held() >= shape_.min_length) { return true; }
+        ++counts_.too_short;
+        ++block_.too_short;
+        return false;
     }
 
     int next_mate() const { return (unit_.mate + 1) % shape_.mates; }
 
-    /// A record whose first run is `run`.
-    void begin_record(SymbolRun<Symbols>& run) {
+    /// A record whose first run is run_.
+    void begin_record() {
         unit_.mate = next_mate();
         if (unit_.mate == 0) { begin_pair(); }
         count_secondary();
-        count_symbols(run);
+        count_symbols();
         record_open_ = block_wanted_ && !pair_failed_;
         unit_.record = -1;
-        unit_.name = std::move(run.name);
-        held_start_ = run.offset;
+        unit_.name.swap(run_.name);
+        held_start_ = run_.offset;
         window_end_ = -1;
-        held_ = std::move(run.symbols);
+        held_.swap(run_.symbols);
     }
 
     /// A record and its mates, if it has any; the next block where the one before is full.
@@ -223,7 +233,8 @@ private:
             block_ = place(SourceMark::Kind::block_end);
             block_.block = ++last_block_;
             block_wanted_ = !shape_.wanted || shape_.wanted(last_block_);
-            if (shape_.marks && block_wanted_) { marks_.push_back(place(SourceMark::Kind::block_begin)); }
+            using Kind = SourceMark::Kind;
+            if (shape_.marks) { marks_.push_back(place(block_wanted_ ? Kind::block_begin : Kind::block_passed)); }
         }
         ++block_pairs_;
         unit_.ordinal = pairs_++;
@@ -232,11 +243,12 @@ private:
     }
 
     void end_block() {
-        if (shape_.marks && block_wanted_ && block_.block >= 0) {
+        if (block_.block < 0) { return; }
+        if (shape_.marks && block_wanted_) {
             block_.ordinal = pairs_;
             marks_.push_back(block_);
         }
-        block_ = {.block = -1};
+        block_ = {};
     }
 
     SourceMark place(SourceMark::Kind kind) const {
@@ -342,7 +354,8 @@ private:
     }
 
     void start_positions() {
-        ready_ = {};
+        ready_.tokens.clear();
+        ready_.frames.clear();
         source_.begin(ready_);
         unit_.reverse = unit_begun_ = unit_complete_ = false;
         unit_open_ = true;
@@ -360,6 +373,7 @@ private:
     /// A unit that is not gathered: encodes until more than `wanted` positions are there, or the record is over.
     void stream_positions(index_t wanted) {
         while (available() <= wanted && !unit_complete_) {
+            forget_given();
             hold(1);
             encode(held());
             held_start_ += held();
@@ -380,27 +394,41 @@ private:
         piece.positions = count;
         piece.failure.reset();
         piece.mark.reset();
-        auto const width = std::max<index_t>(shape_.frame_length, 1);
-        copy_slice(ready_.tokens, piece.tokens, shape_.frame_length > 0 ? 0 : count, 1);
-        copy_slice(ready_.frames, piece.frames, shape_.frame_length > 0 ? count : 0, width);
-        given_ += count;
+        piece.tokens.clear();
+        piece.frames.clear();
+        if (shape_.frame_length > 0) {
+            give_ready(ready_.frames, piece.frames, count, shape_.frame_length);
+        } else {
+            give_ready(ready_.tokens, piece.tokens, count, 1);
+        }
         unit_begun_ = true;
         unit_open_ = !last;
-        if (!unit_complete_) { forget_given(width); }
     }
 
+    /// `to` takes the storage over where little stays behind, and else a copy.
     template <class T>
-    void copy_slice(std::vector<T> const& from, std::vector<T>& to, index_t count, index_t width) const {
-        auto const begin = from.begin() + (count > 0 ? given_ * width : 0);
-        to.assign(begin, begin + count * width);
+    void give_ready(std::vector<T>& ready, std::vector<T>& to, index_t count, index_t width) {
+        auto const begin = ready.begin() + given_ * width;
+        auto const end = begin + count * width;
+        if (given_ > 0 || reverse_next_ || ready.end() - end > end - begin) {
+            to.assign(begin, end);
+            given_ += count;
+            return;
+        }
+        to.assign(end, ready.end());
+        ready.resize(static_cast<std::size_t>(count * width));
+        ready.swap(to);
     }
 
     /// Keeps a stream's memory bounded.
-    void forget_given(index_t width) {
+    void forget_given() {
+        auto const forget = [this](auto& ready, index_t width) {
+            ready.erase(ready.begin(), ready.begin() + given_ * width);
+        };
         if (shape_.frame_length > 0) {
-            ready_.frames.erase(ready_.frames.begin(), ready_.frames.begin() + given_ * width);
+            forget(ready_.frames, shape_.frame_length);
         } else {
-            ready_.tokens.erase(ready_.tokens.begin(), ready_.tokens.begin() + given_);
+            forget(ready_.tokens, 1);
         }
         given_ = 0;
     }
@@ -409,7 +437,12 @@ private:
     void fail(UnitPiece& piece) {
         piece = {};
         piece.unit = unit_;
-        if (!record_open_) { piece.unit.record = piece.unit.ordinal = -1; }
+        bool const torn_pair = unit_.mate < shape_.mates - 1 && pair_record_ >= 0;
+        if (torn_pair) {
+            piece.unit.record = pair_record_;
+        } else if (!record_open_) {
+            piece.unit.record = piece.unit.ordinal = -1;
+        }
         piece.failure = std::move(failure_);
         failure_.reset();
         unit_open_ = false;
@@ -422,12 +455,14 @@ private:
     UnitShape shape_;
     SourceCounts& counts_;
 
+    SymbolRun<Symbols> run_; ///< as it was read last, or storage to use again
     Symbols held_;           ///< symbols of the record that are not dropped or encoded yet
     index_t held_start_ = 0; ///< offset of held_[0] in the source record
     bool record_open_ = false;
     bool record_ended_ = true; ///< all its symbols are read
     bool file_broken_ = false;
     bool ended_ = false;
+    bool paused_ = false;
     index_t window_end_ = -1; ///< of the record's last unit; -1 before its first
 
     // Pairs (records, where there are no mates) and blocks.
@@ -438,9 +473,9 @@ private:
     index_t last_block_ = -1;
     bool block_wanted_ = true;
     index_t block_pairs_ = 0;
-    SourceMark block_ = {.block = -1}; ///< the open one, counting; its number is -1 if none is
-    std::deque<SourceMark> marks_;     ///< to be given
-    std::optional<Error> failure_;     ///< to be given, behind the marks
+    SourceMark block_;             ///< the open one, counting; its number is -1 if none is
+    std::deque<SourceMark> marks_; ///< to be given
+    std::optional<Error> failure_; ///< to be given, behind the marks
 
     Unit unit_;
     bool unit_open_ = false;

@@ -10,13 +10,17 @@
 #include <system_error>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace strandwave {
 namespace {
 
+constexpr std::string_view kPartial = ".partial-";
+
 std::filesystem::path partial_name(std::filesystem::path const& path) {
     static std::atomic<int> count{0};
-    auto name = path.filename().string() + ".partial-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
+    auto name =
+        path.filename().string() + std::string(kPartial) + std::to_string(::getpid()) + "-" + std::to_string(count++);
     return path.parent_path() / name;
 }
 
@@ -60,6 +64,21 @@ void PartialFile::commit() {
     std::filesystem::rename(partial_path_, path_, failed);
     if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
     committed_ = true;
+}
+
+void remove_partial_files(std::filesystem::path const& folder) {
+    std::vector<std::filesystem::path> left;
+    std::error_code ignored;
+    for (auto const& entry : std::filesystem::recursive_directory_iterator(folder, ignored)) {
+        auto const name = entry.path().filename().string();
+        auto const ending = name.rfind(kPartial);
+        bool const numbers = ending != std::string::npos &&
+                             name.find_first_not_of("0123456789-", ending + kPartial.size()) == std::string::npos;
+        if (numbers && entry.is_regular_file(ignored)) { left.push_back(entry.path()); }
+    }
+    for (auto const& path : left) {
+        std::filesystem::remove(path, ignored);
+    }
 }
 
 void write_file_whole(std::filesystem::path const& path, std::span<std::span<std::byte const> const> pieces) {

@@ -35,6 +35,9 @@ private:
     bool committed_ = false;
 };
 
+/// Removes what processes that were killed have left of such files in a folder and below it.
+void remove_partial_files(std::filesystem::path const& folder);
+
 /// Writes the pieces, one behind the other, as a file that is there whole or not at all. Throws io.
 void write_file_whole(std::filesystem::path const& path, std::span<std::span<std::byte const> const> pieces);
 void write_file_whole(std::filesystem::path const& path, std::string_view text);

@@ -1,6 +1,7 @@
 #include "lib/encode/audio_encoder.h"
 
 #include "lib/core/error.h"
+#include "lib/encode/mulaw_table.h"
 
 #include <algorithm>
 #include <array>
@@ -82,6 +83,7 @@ public:
     Framer(index_t length, index_t hop) : length_(length), hop_(hop) {}
 
     void feed(View<float const, 1> samples, std::vector<float>& frames) {
+        if (length_ == hop_ && held_.empty()) { samples = take_whole_frames(samples, frames); }
         index_t const dropped = std::min(to_drop_, samples.size);
         to_drop_ -= dropped;
         held_.insert(held_.end(), samples.data + dropped, samples.data + samples.size);
@@ -93,6 +95,14 @@ public:
         }
         if (start > size) { to_drop_ = start - size; }
         held_.erase(held_.begin(), held_.begin() + std::min(start, size));
+    }
+
+    /// Where frames neither overlap nor leave gaps they are the samples as they are. Returns the rest.
+    View<float const, 1> take_whole_frames(View<float const, 1> samples, std::vector<float>& frames) {
+        index_t const whole = samples.size / length_ * length_;
+        frames.insert(frames.end(), samples.data, samples.data + whole);
+        if (whole > 0) { covered_ = 0; }
+        return {samples.data + whole, samples.size - whole};
     }
 
     void finish(std::vector<float>& frames) {
@@ -136,8 +146,9 @@ struct AudioEncoder::Impl {
         }
         auto const before = tokens.size();
         tokens.resize(before + static_cast<std::size_t>(samples.size));
+        auto const& table = MulawTable::instance();
         std::transform(samples.data, samples.data + samples.size, tokens.begin() + static_cast<index_t>(before),
-                       mulaw_token);
+                       [&table](float sample) { return table.token(sample); });
     }
 
     AudioPolicy policy;
@@ -181,28 +192,45 @@ void AudioEncoder::finish(std::vector<std::int32_t>& tokens, std::vector<float>&
     if (impl_->policy.encoding == AudioEncoding::frames) { impl_->framer.finish(frames); }
 }
 
-std::vector<float> take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy,
-                                index_t channel) {
+namespace {
+
+/// The mean of the channels of each frame; how many there are is known when this is compiled, where it is not 0.
+template <int Channels>
+void mix(float const* interleaved, index_t channels, std::vector<float>& mono) {
+    if constexpr (Channels > 0) { channels = Channels; }
+    for (float& mixed : mono) {
+        double sum = 0;
+        for (index_t c = 0; c < channels; ++c) {
+            sum += interleaved[c];
+        }
+        mixed = static_cast<float>(sum / static_cast<double>(channels));
+        interleaved += channels;
+    }
+}
+
+} // namespace
+
+void take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy, index_t channel,
+                  std::vector<float>& mono) {
     if (channels < 1 || interleaved.size % channels != 0 || channel < 0 || channel >= channels) {
         throw Error(ErrorCode::invalid_argument, "channel " + std::to_string(channel) + " of " +
                                                      std::to_string(channels) + " in " +
                                                      std::to_string(interleaved.size) + " samples");
     }
-    index_t const frames = interleaved.size / channels;
-    std::vector<float> mono(static_cast<std::size_t>(frames));
-    index_t const first = policy == ChannelPolicy::each ? channel : 0;
-    for (index_t frame = 0; frame < frames; ++frame) {
-        float const* const at = interleaved.data + frame * channels;
-        if (policy != ChannelPolicy::mix) {
-            mono[frame] = at[first];
-            continue;
-        }
-        double sum = 0;
-        for (index_t c = 0; c < channels; ++c) {
-            sum += at[c];
-        }
-        mono[frame] = static_cast<float>(sum / static_cast<double>(channels));
+    mono.resize(static_cast<std::size_t>(interleaved.size / channels));
+    if (policy == ChannelPolicy::mix && channels == 2) { return mix<2>(interleaved.data, channels, mono); }
+    if (policy == ChannelPolicy::mix) { return mix<0>(interleaved.data, channels, mono); }
+    auto const* at = interleaved.data + (policy == ChannelPolicy::each ? channel : 0);
+    for (float& sample : mono) {
+        sample = *at;
+        at += channels;
     }
+}
+
+std::vector<float> take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy,
+                                index_t channel) {
+    std::vector<float> mono;
+    take_channel(interleaved, channels, policy, channel, mono);
     return mono;
 }
 

@@ -50,5 +50,8 @@ private:
 /// counts for ChannelPolicy::each only. Throws invalid_argument.
 std::vector<float> take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy,
                                 index_t channel);
+/// The same into a vector that is used again.
+void take_channel(View<float const, 1> interleaved, index_t channels, ChannelPolicy policy, index_t channel,
+                  std::vector<float>& mono);
 
 } // namespace strandwave

@@ -167,21 +167,22 @@ Result<void> NucleotideEncoder::encode(std::string_view symbols, std::vector<std
     tokens.resize(before + symbols.size());
     auto* out = tokens.data() + before;
     NucleotideCounts found;
-    for (std::size_t begin = 0; begin < symbols.size(); begin += kBlock) {
-        auto const plain = encode_plain(symbols.substr(begin), out);
+    std::size_t done = 0;
+    while (done < symbols.size()) {
+        auto const plain = encode_plain(symbols.substr(done), out);
         found.symbols += static_cast<index_t>(plain);
-        begin += plain;
+        done += plain;
         out += plain;
-        auto const letters = symbols.substr(begin, kBlock);
-        auto* const end = encode_any(letters, out, found);
-        if (end == nullptr) {
-            auto const bad = std::find_if(letters.begin(), letters.end(),
-                                          [this](unsigned char letter) { return ids_[letter] < kSkip; });
-            auto const offset = static_cast<index_t>(begin) + (bad - letters.begin());
+        if (done == symbols.size()) { break; }
+        auto const letters = symbols.substr(done, kBlock);
+        out = encode_any(letters, out, found);
+        if (out == nullptr) {
+            auto const* const bad = std::find_if(letters.begin(), letters.end(),
+                                                 [this](unsigned char letter) { return ids_[letter] < kSkip; });
             tokens.resize(before);
-            return refusal(*bad, ids_[static_cast<unsigned char>(*bad)], offset);
+            return refusal(*bad, ids_[static_cast<unsigned char>(*bad)], bad - symbols.begin());
         }
-        out = end;
+        done += letters.size();
     }
     tokens.resize(static_cast<std::size_t>(out - tokens.data()));
     counts.add(found);

@@ -60,6 +60,11 @@ bool is_file(fs::path const& path) {
 
 std::vector<fs::path> search_folder(fs::path const& folder, InputSearch const& search) {
     std::vector<fs::path> found;
+    std::error_code error_of_same;
+    if (!search.leave_out.empty() && fs::equivalent(folder, search.leave_out, error_of_same)) {
+        throw Error(ErrorCode::invalid_argument,
+                    folder.string() + ": is the output folder, whose files would be inputs the next time");
+    }
     try {
         for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::recursive_directory_iterator();
              ++entry) {
@@ -182,8 +187,10 @@ std::vector<std::string> split_line(std::string line, char separator) {
 class Sheet {
 public:
     Sheet(fs::path const& path, std::string const& first_line) : path_(path) {
+        constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf"; // as Excel writes it
+        auto const line = first_line.starts_with(kByteOrderMark) ? first_line.substr(3) : first_line;
         separator_ = first_line.find('\t') == std::string::npos ? ',' : '\t';
-        names_ = split_line(first_line, separator_);
+        names_ = split_line(line, separator_);
         for (auto const& name : names_) {
             if (name != "path" && name != "mate" && name != "sample" && name != "label") {
                 fail(1, "unknown column '" + name + "'; known are path, mate, sample and label");
@@ -207,8 +214,10 @@ public:
         }
         if (input.path.empty()) { fail(number, "has no path"); }
         input.output = fs::path(input.sample).lexically_normal();
-        if (input.output.is_absolute() || (!input.output.empty() && *input.output.begin() == "..")) {
-            fail(number, "the sample's name leads out of the output folder");
+        bool const leads_out = input.output.is_absolute() || (!input.output.empty() && *input.output.begin() == "..");
+        if (leads_out) { fail(number, "the sample's name leads out of the output folder"); }
+        if (!input.sample.empty() && (!input.output.has_filename() || input.output == ".")) {
+            fail(number, "the sample's name is that of a folder");
         }
         return input;
     }
@@ -239,7 +248,7 @@ std::vector<BatchInput> find_inputs(std::vector<fs::path> const& arguments, Inpu
         auto const type = fs::symlink_status(argument, error).type();
         if (fs::is_directory(argument, error)) {
             for (auto const& file : search_folder(argument, search)) {
-                add(file, file.lexically_relative(argument));
+                add(file, arguments.size() == 1 ? file.lexically_relative(argument) : fs::path());
             }
         } else if (argument == "-" || type != fs::file_type::not_found) {
             add(argument, {});

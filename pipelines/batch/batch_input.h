@@ -25,10 +25,9 @@ struct InputSearch {
 
 /// The files that `arguments` name: files, "-" (stdin), folders (all files below with an ending of the right kind, in
 /// the order of their names; links to folders are not followed) and patterns of glob(7) that no file is called.
-/// Outputs are named like the file: by its path below the folder that was given, or else below the folder that all
-/// given files share.
-/// Throws not_found (an argument that names nothing), io (a folder that cannot be searched), invalid_argument (a file
-/// twice, `paired` and a file without its mate).
+/// Outputs are named like the file: by its path below the folder that was given, or where several things are given,
+/// below the folder that all files share. Throws not_found (an argument that names nothing), io (a folder that cannot
+/// be searched), invalid_argument (a file twice, `paired` and a file without its mate).
 std::vector<BatchInput> find_inputs(std::vector<std::filesystem::path> const& arguments, InputSearch const& search);
 
 /// A table with a header line, parted by tabs, or by commas if that line has no tab. Columns, in any order: path (as

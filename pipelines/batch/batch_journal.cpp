@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <utility>
 
@@ -158,13 +158,6 @@ JournalHeader header_of(Json const& json) {
     return header;
 }
 
-std::string identity_of(std::filesystem::path const& file) {
-    struct stat status {};
-    if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) { return {}; }
-    return std::to_string(status.st_size) + "@" + std::to_string(status.st_mtim.tv_sec) + "." +
-           std::to_string(status.st_mtim.tv_nsec);
-}
-
 } // namespace
 
 InputTally& InputTally::operator+=(InputTally const& more) {
@@ -194,26 +187,41 @@ WrittenFile written_file(std::filesystem::path const& file, std::filesystem::pat
             md5_of_file(file)};
 }
 
-std::string input_identity(std::filesystem::path const& file, std::filesystem::path const& mates) {
-    auto const first = identity_of(file);
-    return mates.empty() || first.empty() ? first : first + " " + identity_of(mates);
-}
-
 BatchJournal::BatchJournal(std::filesystem::path const& file, JournalHeader const& header)
     : path_(file), header_(header) {
-    descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) { throw Error(ErrorCode::io, file.string() + ": cannot be written: " + std::strerror(errno)); }
+    lock(O_CREAT);
+    if (::ftruncate(descriptor_.value, 0) != 0) { fail("cannot be written"); }
     append(json_of(header).dump());
 }
 
 BatchJournal::BatchJournal(std::filesystem::path const& file) : path_(file) {
-    read(file);
-    descriptor_ = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (descriptor_ < 0) { throw Error(ErrorCode::io, file.string() + ": cannot be written: " + std::strerror(errno)); }
+    lock(0);
+    auto const whole = read();
+    if (::ftruncate(descriptor_.value, whole) != 0) { fail("cannot be written"); }
 }
 
-BatchJournal::~BatchJournal() {
-    if (descriptor_ >= 0) { ::close(descriptor_); }
+std::unique_ptr<BatchJournal const> BatchJournal::opened_to_read(std::filesystem::path const& file) {
+    std::unique_ptr<BatchJournal> journal(new BatchJournal);
+    journal->path_ = file;
+    journal->read();
+    return journal;
+}
+
+void BatchJournal::fail(std::string const& what) const {
+    throw Error(ErrorCode::io, path_.string() + ": " + what + ": " + std::strerror(errno));
+}
+
+/// Two processes in one folder would write over each other. File systems without locks are trusted.
+void BatchJournal::lock(int flags) {
+    descriptor_.value = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0666);
+    if (descriptor_.value < 0) { fail("cannot be written"); }
+    if (::flock(descriptor_.value, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        throw Error(ErrorCode::io, path_.parent_path().string() + ": another process works on this folder");
+    }
+}
+
+BatchJournal::Descriptor::~Descriptor() {
+    if (value >= 0) { ::close(value); }
 }
 
 bool BatchJournal::is_at(std::filesystem::path const& file) {
@@ -222,10 +230,11 @@ bool BatchJournal::is_at(std::filesystem::path const& file) {
     return std::getline(stream, line) && !stream.eof();
 }
 
-void BatchJournal::read(std::filesystem::path const& file) {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream) { throw Error(ErrorCode::not_found, file.string() + ": cannot be read"); }
-    index_t whole = 0; // bytes
+/// Bytes of its whole lines.
+index_t BatchJournal::read() {
+    std::ifstream stream(path_, std::ios::binary);
+    if (!stream) { throw Error(ErrorCode::not_found, path_.string() + ": cannot be read"); }
+    index_t whole = 0;
     index_t number = 0;
     for (std::string line; std::getline(stream, line);) {
         if (stream.eof()) { break; } // no newline: the process ended while it wrote the line
@@ -234,13 +243,12 @@ void BatchJournal::read(std::filesystem::path const& file) {
             take(line);
         } catch (std::exception const& error) {
             throw Error(ErrorCode::malformed_input,
-                        file.string() + ": line " + std::to_string(number) + " is no journal: " + error.what());
+                        path_.string() + ": line " + std::to_string(number) + " is no journal: " + error.what());
         }
         whole += static_cast<index_t>(line.size()) + 1;
     }
-    if (number == 0) { throw Error(ErrorCode::malformed_input, file.string() + ": is empty"); }
-    stream.close();
-    std::filesystem::resize_file(file, static_cast<std::uintmax_t>(whole));
+    if (number == 0) { throw Error(ErrorCode::malformed_input, path_.string() + ": is empty"); }
+    return whole;
 }
 
 void BatchJournal::take(std::string const& line) {
@@ -277,9 +285,9 @@ void BatchJournal::take(std::string const& line) {
 void BatchJournal::append(std::string const& line) {
     std::string const text = line + '\n';
     for (std::size_t done = 0; done < text.size();) {
-        ssize_t const now = ::write(descriptor_, text.data() + done, text.size() - done);
+        ssize_t const now = ::write(descriptor_.value, text.data() + done, text.size() - done);
         if (now < 0 && errno == EINTR) { continue; }
-        if (now < 0) { throw Error(ErrorCode::io, path_.string() + ": cannot be written: " + std::strerror(errno)); }
+        if (now < 0) { fail("cannot be written"); }
         done += static_cast<std::size_t>(now);
     }
 }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -85,11 +86,12 @@ struct JournalHeader {
 /// one that is not whole was never there. Inputs are known by the name of their outputs.
 class BatchJournal {
 public:
-    /// Begins a journal. Throws io.
+    /// Begins a journal, which no other process may have open for writing. Throws io.
     BatchJournal(std::filesystem::path const& file, JournalHeader const& header);
     /// Goes on with one. Throws io, malformed_input.
     explicit BatchJournal(std::filesystem::path const& file);
-    ~BatchJournal();
+    /// Only to be asked, never added to. Throws not_found, malformed_input.
+    static std::unique_ptr<BatchJournal const> opened_to_read(std::filesystem::path const& file);
     BatchJournal(BatchJournal const&) = delete;
     BatchJournal& operator=(BatchJournal const&) = delete;
 
@@ -109,20 +111,25 @@ public:
     void end_input(std::string const& output, InputJournal const& last);
 
 private:
-    void read(std::filesystem::path const& file);
+    BatchJournal() = default;
+    [[noreturn]] void fail(std::string const& what) const;
+    void lock(int flags);
+    index_t read();
     void take(std::string const& line);
     void append(std::string const& line);
 
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    /// Closes, and so unlocks, where a constructor throws too.
+    struct Descriptor {
+        int value = -1;
+        ~Descriptor();
+    };
+    Descriptor descriptor_;
     JournalHeader header_;
     std::map<std::string, InputJournal> inputs_;
 };
 
 /// Of a file below `folder`. Throws io.
 WrittenFile written_file(std::filesystem::path const& file, std::filesystem::path const& folder);
-
-/// Size and time of the last change of a file, in a word; "" where that tells nothing (a pipe).
-std::string input_identity(std::filesystem::path const& file, std::filesystem::path const& mates);
 
 } // namespace strandwave

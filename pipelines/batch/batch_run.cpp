@@ -2,7 +2,9 @@
 
 #include "formats/block_file.h"
 #include "formats/checksum.h"
+#include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_writer.h"
+#include "pipelines/input_identity.h"
 
 #include <algorithm>
 #include <system_error>
@@ -69,12 +71,13 @@ void BatchRun::open_journal(bool resume) {
                                shard.number,         shard.count,   shard.by_records};
     if (resume && BatchJournal::is_at(file)) {
         journal_ = std::make_unique<BatchJournal>(file);
+        remove_partial_files(folder);
         check_same_job(header);
         return;
     }
     if (BatchJournal::is_at(file)) {
-        BatchJournal const old(file);
-        for (auto const& [output, known] : old.inputs()) {
+        auto const old = BatchJournal::opened_to_read(file);
+        for (auto const& [output, known] : old->inputs()) {
             remove_files(known);
         }
     }
@@ -107,8 +110,9 @@ void BatchRun::remove_files(InputJournal const& known) const {
     for (auto const& file : known.files) {
         fs::remove(job_.outputs.folder / file.name, ignored);
     }
-    for (auto const& part : known.parts) {
+    for (auto const& part : known.parts) { // it may have been put in place just before the process ended
         fs::remove(part_path(job_.outputs.folder / part), ignored);
+        fs::remove(job_.outputs.folder / part, ignored);
     }
 }
 
@@ -150,6 +154,7 @@ std::optional<InputBegin> BatchRun::begin_of(index_t index) {
 }
 
 RunReport BatchRun::run(Models models, Threads& threads, UnitListener& listener) {
+    if (todo_.empty()) { return {}; }
     auto source = job_.source;
     source.marks = true;
     std::vector<fs::path> files;

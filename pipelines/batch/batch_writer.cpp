@@ -1,12 +1,21 @@
 #include "pipelines/batch/batch_writer.h"
 
+#include "formats/block_file.h"
 #include "pipelines/classify_files.h"
+#include "pipelines/input_identity.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace strandwave {
 namespace {
+
+void remove_parts(std::vector<std::filesystem::path> const& paths) {
+    std::error_code ignored;
+    for (auto const& path : paths) {
+        std::filesystem::remove(part_path(path), ignored);
+    }
+}
 
 FailedRecord failed_record(UnitFailure const& failure) {
     bool const file = failure.unit.ordinal < 0;
@@ -30,25 +39,29 @@ template <class Body>
 void BatchWriter::guard(index_t place, Body const& body) {
     if (refused_) { return; }
     try {
-        open(place);
         body();
     } catch (Error const& error) {
         if (error.code() == ErrorCode::io) { throw; }
         refused_ = true;
-        UnitFailure failure{{}, error};
-        failure.unit.file = failure.unit.name = input(place).path.string();
-        failure.unit.file_index = place;
-        failure.unit.record = failure.unit.ordinal = -1;
-        ++output_failures_;
-        this->failure(failure);
+        if (outputs_) { remove_parts(outputs_->paths()); }
+        fail_file(place, error);
     }
 }
 
+void BatchWriter::fail_file(index_t place, Error const& error) {
+    UnitFailure failure{{}, error};
+    failure.unit.file = failure.unit.name = input(place).path.string();
+    failure.unit.file_index = place;
+    failure.unit.record = failure.unit.ordinal = -1;
+    ++file_failures_;
+    this->failure(failure);
+}
+
 /// Once for each input, at the first that comes of it.
-void BatchWriter::open(index_t place) {
+void BatchWriter::open(SourceMark const& mark) {
     if (outputs_) { return; }
-    auto const& begin = begins_[static_cast<std::size_t>(place)];
-    auto const& what = input(place);
+    auto const& begin = begins_[static_cast<std::size_t>(mark.file_index)];
+    auto const& what = input(mark.file_index);
     begun_ = false;
     outputs_.emplace(job_.outputs, what, begin.keep_bytes);
     if (!begin.keep_bytes.empty()) { return; }
@@ -56,11 +69,12 @@ void BatchWriter::open(index_t place) {
     for (auto const& path : outputs_->paths()) {
         parts.push_back(path.lexically_relative(job_.outputs.folder).string());
     }
-    journal_.begin_input(what.output.string(), input_identity(what.path, what.mates), parts);
+    journal_.begin_input(what.output.string(), mark.identity, parts);
 }
 
 void BatchWriter::block_begin(SourceMark const& mark) {
     guard(mark.file_index, [&] {
+        open(mark);
         outputs_->begin_block(mark.ordinal);
         begun_ = true;
     });
@@ -93,7 +107,7 @@ InputTally BatchWriter::take_tally(SourceMark const& mark, BlockTally const& tal
     InputTally more;
     more.records = mark.records;
     more.rows = tally.rows;
-    more.failed = tally.failed + std::exchange(output_failures_, 0);
+    more.failed = tally.failed + std::exchange(file_failures_, 0);
     more.too_short = mark.too_short;
     more.secondary = mark.secondary;
     more.silent = mark.silent;
@@ -115,13 +129,23 @@ void BatchWriter::block_end(SourceMark const& mark, BlockTally const& tally) {
 void BatchWriter::file_end(SourceMark const& mark, BlockTally const& tally) {
     auto const& what = input(mark.file_index);
     InputJournal last;
-    last.has_last_block = job_.shard.has_block(todo_[static_cast<std::size_t>(mark.file_index)], mark.block);
-    bool const unopened = !outputs_ && !refused_ && mark.broken && mark.block < 0;
-    if (!unopened) {
-        guard(mark.file_index, [&] { finish(mark, last); });
+    last.broken = mark.broken;
+    if (!mark.broken && mark.identity != input_identity(what.path, what.mates)) {
+        last.broken = true;
+        fail_file(mark.file_index,
+                  Error(ErrorCode::malformed_input, what.path.string() + ": was changed while it was read; run again "
+                                                                         "with --resume when nothing writes to it"));
     }
-    if (unopened || refused_) { journal_.begin_input(what.output.string(), "", {}); }
-    last.broken = mark.broken || refused_;
+    last.has_last_block = job_.shard.has_block(todo_[static_cast<std::size_t>(mark.file_index)], mark.block);
+    bool const opened = outputs_ || refused_ || !mark.broken || mark.block >= 0;
+    if (opened) {
+        guard(mark.file_index, [&] {
+            open(mark);
+            finish(mark, last);
+        });
+    }
+    if (!opened || refused_) { journal_.begin_input(what.output.string(), mark.identity, {}); }
+    last.broken = last.broken || refused_;
     last.tally = take_tally(mark, tally);
     last.failures = std::exchange(failures_, {});
     if (refused_) {
@@ -139,7 +163,7 @@ void BatchWriter::finish(SourceMark const& mark, InputJournal& last) {
         last.sizes = mark.broken ? outputs_->end_broken() : outputs_->end_blocks();
     }
     if (job_.shard.leaves_parts()) { return; }
-    for (auto const& file : outputs_->finish(mark.broken ? ".incomplete" : "")) {
+    for (auto const& file : outputs_->finish(last.broken ? ".incomplete" : "")) {
         last.files.push_back(written_file(file, job_.outputs.folder));
     }
 }

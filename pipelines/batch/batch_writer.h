@@ -25,7 +25,8 @@ private:
     BatchInput const& input(index_t place) const;
     template <class Body>
     void guard(index_t place, Body const& body);
-    void open(index_t place);
+    void open(SourceMark const& mark);
+    void fail_file(index_t place, Error const& error);
     void write(UnitResult const& result);
     void finish(SourceMark const& mark, InputJournal& last);
     InputTally take_tally(SourceMark const& mark, BlockTally const& tally);
@@ -38,8 +39,8 @@ private:
 
     // Of the input that is read.
     std::optional<OutputSet> outputs_;
-    bool refused_ = false; ///< its outputs cannot be made; what comes of it is passed over
-    index_t output_failures_ = 0;
+    bool refused_ = false;            ///< its outputs cannot be made; what comes of it is passed over
+    index_t file_failures_ = 0;       ///< of the input, found here
     bool begun_ = false;              ///< a block, by this process
     std::vector<index_t> class_rows_; ///< since the last end of a block
     std::vector<FailedRecord> failures_;

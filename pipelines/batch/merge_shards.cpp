@@ -18,14 +18,14 @@ namespace fs = std::filesystem;
 /// The output folder of a shard.
 struct ShardFolder {
     fs::path path;
-    std::unique_ptr<BatchJournal> journal;
+    std::unique_ptr<BatchJournal const> journal;
 };
 
 /// In the order of their numbers, all of one job.
 std::vector<ShardFolder> open_shards(std::vector<fs::path> const& paths) {
     std::vector<ShardFolder> shards;
     for (auto const& path : paths) {
-        shards.push_back({path, std::make_unique<BatchJournal>(path / kJournalName)});
+        shards.push_back({path, BatchJournal::opened_to_read(path / kJournalName)});
     }
     std::sort(shards.begin(), shards.end(),
               [](auto const& a, auto const& b) { return a.journal->header().shard < b.journal->header().shard; });
@@ -114,6 +114,22 @@ std::vector<Stretch> stretches_of(std::vector<ShardFolder> const& shards, BatchI
     return stretches;
 }
 
+/// That every shard is done with its inputs, and with the same files; before anything is written.
+void check_done(std::vector<ShardFolder> const& shards, JournalHeader const& header) {
+    for (std::size_t i = 0; i < header.inputs.size(); ++i) {
+        auto const& input = header.inputs[i];
+        if (!header.shards_records) {
+            (void)done_input(shards[i % shards.size()], input);
+            continue;
+        }
+        for (auto const& shard : shards) {
+            if (done_input(shard, input).identity == done_input(shards.front(), input).identity) { continue; }
+            throw Error(ErrorCode::invalid_argument, shard.path.string() + ": " + input.path.string() +
+                                                         " was another file when this shard read it; run it again");
+        }
+    }
+}
+
 /// What all shards know of an input. Each has met the end of a file that broke, and has told of it.
 InputJournal add_up(std::vector<ShardFolder> const& shards, BatchInput const& input) {
     InputJournal all;
@@ -168,6 +184,13 @@ std::vector<WrittenFile> join_blocks(std::vector<ShardFolder> const& shards, Bat
 std::unique_ptr<BatchJournal> merge_shards(std::vector<fs::path> const& paths, fs::path const& out) {
     auto const shards = open_shards(paths);
     auto header = shards.front().journal->header();
+    check_done(shards, header);
+    for (auto const& shard : shards) {
+        std::error_code ignored;
+        if (fs::equivalent(shard.path, out, ignored)) {
+            throw Error(ErrorCode::invalid_argument, out.string() + ": is a shard; merge into another folder");
+        }
+    }
     bool const by_records = header.shards_records;
     header.shard = 0;
     header.shards = 1;

@@ -1,5 +1,6 @@
 #include "pipelines/batch/output_set.h"
 
+#include "formats/block_file.h"
 #include "lib/core/error.h"
 #include "pipelines/batch/embedding_output.h"
 #include "pipelines/batch/split_output.h"
@@ -74,7 +75,7 @@ std::unique_ptr<BlockOutput> make_output(OutputSpec const& spec, BatchInput cons
     case OutputFormat::bam:
     case OutputFormat::cram:
         return std::make_unique<TaggedOutput>(
-            input.path, stem, format == OutputFormat::cram,
+            input, stem, format == OutputFormat::cram,
             AlignmentTaggerOptions{spec.reading, spec.threads, spec.version, spec.command}, first);
     case OutputFormat::split:
         return std::make_unique<SplitOutput>(
@@ -151,16 +152,27 @@ void check(OutputSpec const& spec) {
     auto const both = [&spec](OutputFormat format) {
         return std::find(spec.formats.begin(), spec.formats.end(), format) != spec.formats.end();
     };
+    if ((both(OutputFormat::bam) || both(OutputFormat::cram)) && spec.interleaved) {
+        refuse("--format bam and cram have no pairs: a label belongs to an alignment");
+    }
     if (both(OutputFormat::bam) && both(OutputFormat::cram)) { refuse("--format: bam or cram, not both"); }
 }
 
 OutputSet::OutputSet(OutputSpec const& spec, BatchInput const& input, std::vector<index_t> const& keep_bytes) {
     make_folder(stem_of(spec, input));
     auto begin = keep_bytes.begin();
-    for (auto const format : spec.formats) {
-        auto const end = begin + (keep_bytes.empty() ? 0 : static_cast<index_t>(file_count(spec, input, format)));
-        outputs_.push_back(make_output(spec, input, format, {begin, end}));
-        begin = end;
+    try {
+        for (auto const format : spec.formats) {
+            auto const end = begin + (keep_bytes.empty() ? 0 : static_cast<index_t>(file_count(spec, input, format)));
+            outputs_.push_back(make_output(spec, input, format, {begin, end}));
+            begin = end;
+        }
+    } catch (...) {
+        for (auto const& path : paths()) { // nobody would know of them
+            std::error_code ignored;
+            std::filesystem::remove(part_path(path), ignored);
+        }
+        throw;
     }
 }
 

@@ -1,6 +1,7 @@
 #include "pipelines/batch/split_output.h"
 
 #include "formats/open_input.h"
+#include "formats/second_read.h"
 #include "lib/core/error.h"
 #include "pipelines/classify_files.h"
 
@@ -35,6 +36,7 @@ SplitOutput::SplitOutput(BatchInput const& input, std::filesystem::path const& s
     auto keep = keep_bytes.begin();
     for (auto const& [file, of_mates] : {std::pair{input.path, ""}, std::pair{input.mates, ".mates"}}) {
         if (file.empty()) { continue; }
+        (void)open_second_time(file);
         auto const format = open_input(file, {}).value().format;
         parts_.push_back({FastxSplitter(file, format, options.threads), {}});
         for (auto const& word : words) {

@@ -1,20 +1,36 @@
 #include "pipelines/batch/tagged_output.h"
 
 #include "formats/cram_writer.h"
+#include "formats/open_input.h"
+#include "formats/second_read.h"
+#include "lib/core/error.h"
 
 #include <utility>
 
 namespace strandwave {
 namespace {
 
+/// htslib would take FASTA and FASTQ for alignments too, and read them by rules of its own.
+std::filesystem::path const& alignments(BatchInput const& input) {
+    auto const name = input.path.string();
+    if (!input.mates.empty()) { throw Error(ErrorCode::unsupported, name + ": pairs of reads cannot be given tags"); }
+    (void)open_second_time(input.path);
+    auto const format = open_input(input.path, {}).value().format;
+    if (format != "sam" && format != "bam" && format != "cram") {
+        throw Error(ErrorCode::unsupported,
+                    name + ": is a " + std::string(format) + " file; only alignments can be given tags");
+    }
+    return input.path;
+}
+
 std::filesystem::path tagged_path(std::filesystem::path path) { return path += ".tagged.bam"; }
 
 } // namespace
 
-TaggedOutput::TaggedOutput(std::filesystem::path const& input, std::filesystem::path const& stem, bool cram,
+TaggedOutput::TaggedOutput(BatchInput const& input, std::filesystem::path const& stem, bool cram,
                            AlignmentTaggerOptions const& options, index_t keep_bytes)
     : path_(tagged_path(stem)), cram_(cram), options_(options),
-      tagger_(std::make_unique<AlignmentTagger>(input, path_, keep_bytes, options)) {}
+      tagger_(std::make_unique<AlignmentTagger>(alignments(input), path_, keep_bytes, options)) {}
 
 void TaggedOutput::begin_block(index_t ordinal) {
     tagger_->begin_block(ordinal);

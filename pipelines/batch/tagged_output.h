@@ -1,6 +1,7 @@
 #pragma once
 
 #include "formats/alignment_tagger.h"
+#include "pipelines/batch/batch_input.h"
 #include "pipelines/batch/block_output.h"
 
 #include <memory>
@@ -11,8 +12,8 @@ namespace strandwave {
 /// (formats/alignment_tagger.h). As CRAM, which cannot grow, it is made of the BAM at the end.
 class TaggedOutput final : public BlockOutput {
 public:
-    /// `keep_bytes`: of the BAM, 0 to start anew.
-    TaggedOutput(std::filesystem::path const& input, std::filesystem::path const& stem, bool cram,
+    /// `keep_bytes`: of the BAM, 0 to start anew. Throws unsupported for pairs and for files of no alignments.
+    TaggedOutput(BatchInput const& input, std::filesystem::path const& stem, bool cram,
                  AlignmentTaggerOptions const& options, index_t keep_bytes);
 
     void begin_block(index_t ordinal) override;

@@ -14,13 +14,14 @@ struct InputSummary {
     std::string input;  ///< as it was given to the batch
     std::string sample; ///< empty without a sheet
     std::string label;  ///< the truth of all its rows; empty: not known
-    std::string status; ///< complete or failed
+    std::string status; ///< complete, failed or unfinished
     std::string error;
     index_t records = 0, rows = 0, failed = 0;
     std::vector<index_t> class_rows;  ///< rows of BatchSummary::classes; empty for embeddings
     std::vector<std::string> outputs; ///< below the batch's folder
 
     bool complete() const { return status == "complete"; }
+    bool ended() const { return status != "unfinished"; }
 };
 
 struct NamedCount {

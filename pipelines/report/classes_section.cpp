@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kMostClasses = 50;
 
 std::string bar(std::string const& colour, double share) {
+    if (share == 0) { return {}; }
     return "<div class=\"bar\"><i class=\"" + colour + "\" style=\"width:" + decimals(100 * share, 2) +
            "%\"></i></div>";
 }

@@ -46,7 +46,7 @@ std::string picture(std::vector<Bin> const& bins, bool labelled, std::string con
     PlotAxis x{"probability of the class given", 0, 1, {0, 0.2, 0.4, 0.6, 0.8, 1}, {}};
     PlotAxis y{"rows", 0, 1.04 * static_cast<double>(highest), {}, {}};
     x.texts = tick_texts(x.ticks);
-    y.ticks = linear_ticks(y.low, y.high, 5);
+    y.ticks = linear_ticks(y.low, y.high, std::min(5.0, static_cast<double>(highest))); // whole numbers
     y.texts = tick_texts(y.ticks);
     PagePlot plot({"confidence-picture", "Histogram of confidence", description}, x, y);
     for (std::size_t i = 0; i < bins.size(); ++i) {

@@ -31,14 +31,14 @@ public:
         return shade(static_cast<std::size_t>(above - least_.begin()) - 1);
     }
 
-    std::string legend() const {
+    std::string legend(bool median) const {
         std::string text = "<ul class=\"legend\"><li>rows in a cell:</li>";
         for (std::size_t i = 0; i < least_.size(); ++i) {
             index_t const last = i + 1 < least_.size() ? least_[i + 1] - 1 : most_;
             text +=
                 legend_entry(shade(i), grouped(least_[i]) + (last > least_[i] ? "\xe2\x80\x93" + grouped(last) : ""));
         }
-        return text + legend_entry("median", "median") + "</ul>";
+        return text + (median ? legend_entry("median", "median") : "") + "</ul>";
     }
 
 private:
@@ -85,14 +85,17 @@ std::string cells(PagePlot const& plot, std::vector<LengthColumn> const& columns
     return text;
 }
 
+bool has_median(LengthColumn const& column) { return column.all() >= kMedianRows; }
+
 std::string median_line(PagePlot const& plot, std::vector<LengthColumn> const& columns) {
     std::string path;
     bool drawing = false;
     for (auto const& column : columns) {
-        bool const enough = column.all() >= kMedianRows;
+        bool const enough = has_median(column);
         if (enough) {
             double const middle = (std::log10(column.low) + std::log10(column.high)) / 2;
-            path += (drawing ? "L" : "M") + place(plot.across(middle)) + " " + place(plot.up(column.median()));
+            path += (drawing ? "L" : "M") + place(plot.across(middle)) + " " + place(plot.up(column.median())) +
+                    (drawing ? "" : "h0"); // a dot, where the next column has no median
         }
         drawing = enough;
     }
@@ -150,10 +153,12 @@ PageSection length_section(ReportData const& data) {
             "<p>All rows are about as long as one another (" + range + "), so there is nothing to compare.</p>";
         return section;
     }
-    auto const words = "Rows are " + range + " long. The line is the median confidence of each length.";
+    bool const median = std::any_of(columns.begin(), columns.end(), has_median);
+    auto const words =
+        "Rows are " + range + " long." + (median ? " The line is the median confidence of each length." : "");
     Shades const shades(fullest_cell(columns));
     section.content = "<p>" + words + "</p>\n<figure>" + picture(columns, shades, data.seconds, words) +
-                      shades.legend() + "</figure>\n" + numbers(columns, data.seconds);
+                      shades.legend(median) + "</figure>\n" + numbers(columns, data.seconds);
     return section;
 }
 

@@ -54,9 +54,13 @@ void PagePlot::rectangle(double x0, double x1, double y0, double y1, std::string
 }
 
 void PagePlot::draw_axes() {
+    double free = 0; // from where on there is no number yet
     for (std::size_t i = 0; i < x_.ticks.size(); ++i) {
         double const x = across(x_.ticks[i]);
         text_ += line("grid", x, kTop, x, kBottom);
+        double const half = text_width(x_.texts[i], kFont) / 2;
+        if (x - half < free) { continue; }
+        free = x + half + kGap;
         text_ += text("tick", x, kBottom + 16, x_.texts[i], " text-anchor=\"middle\"");
     }
     for (std::size_t i = 0; i < y_.ticks.size(); ++i) {

@@ -20,7 +20,7 @@ struct PlotNames {
 };
 
 /// A picture with two axes inside a page (inline SVG), 380 units wide, so that it fills a phone's width; colours and
-/// sizes of text come from the classes of page_style.
+/// sizes of text come from the classes of page_style. Where numbers of the x axis would touch, some are left out.
 class PagePlot {
 public:
     PagePlot(PlotNames const& names, PlotAxis x, PlotAxis y);

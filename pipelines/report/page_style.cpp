@@ -6,12 +6,12 @@ std::string_view page_style() {
     return R"css(:root{color-scheme:light dark;--page:#f2f4f7;--card:#fff;--ink:#17202b;--soft:#566270;--line:#d7dde5;
 --grid:#e8ecf1;--link:#005f98;--bad:#a83200;--badbed:#fdece4;
 --k0:#0072b2;--k1:#d55e00;--k2:#009e73;--k3:#cc79a7;--k4:#e69f00;--k5:#56b4e9;--k6:#2b3440;--rest:#a3acb8;
---h1:#d6e6f4;--h2:#c1d9ee;--h3:#9ac4e1;--h4:#6aaad3;--h5:#3c8bc2;--h6:#1c69a9;--h7:#084584;--onlow:#17202b;--onhigh:#fff;
+--h1:#d6e6f4;--h2:#c1d9ee;--h3:#9ac4e1;--h4:#6aaad3;--h5:#2f7ab2;--h6:#1a609c;--h7:#084584;--onlow:#17202b;--onhigh:#fff;
 --median:#d55e00}
 @media(prefers-color-scheme:dark){:root{--page:#10141a;--card:#1a2029;--ink:#e7ebf0;--soft:#a4afbc;--line:#343d49;
 --grid:#2a323d;--link:#7cc0f2;--bad:#ffb08a;--badbed:#3a2318;
 --k0:#3d9fdd;--k1:#f0843c;--k2:#24b98d;--k3:#dd95bd;--k4:#e9b13c;--k5:#8fd0f7;--k6:#e3e7ec;--rest:#6d7885;
---h1:#1d3247;--h2:#214563;--h3:#255a83;--h4:#2f74a5;--h5:#5296c5;--h6:#8abbdf;--h7:#cde5f7;--onlow:#f2f6fa;--onhigh:#10141a;
+--h1:#28425c;--h2:#2c5475;--h3:#30668d;--h4:#38789f;--h5:#62a1cd;--h6:#94c3e4;--h7:#cde5f7;--onlow:#f2f6fa;--onhigh:#10141a;
 --median:#ff9a4d}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%;scroll-behavior:smooth}
@@ -68,7 +68,7 @@ i.median{background:var(--median);height:.2rem!important;vertical-align:middle!i
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-size:.85rem;padding:.3rem 0}
 th,td{padding:.3rem .55rem .3rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
-thead th{font-size:.8rem;color:var(--soft);font-weight:600;vertical-align:bottom}
+thead th{overflow-wrap:normal;font-size:.8rem;color:var(--soft);font-weight:600;vertical-align:bottom}
 tbody th{font-weight:400}
 .n{text-align:right}td.n{white-space:nowrap}
 th small,td small{display:block;font-size:.8rem}
@@ -87,7 +87,7 @@ font-weight:600}
 .matrix th,.matrix td{padding:.3rem .4rem;border:2px solid var(--card)}
 .matrix td{text-align:right;min-width:2.6rem;white-space:nowrap;vertical-align:middle}
 .matrix tbody th{max-width:11rem;vertical-align:middle;position:sticky;left:0;background:var(--card)}
-.matrix thead th span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:10rem}
+.matrix thead th span{writing-mode:vertical-rl;transform:rotate(180deg);max-height:15rem}
 .matrix .h0{color:var(--soft)}
 .h1,.h2,.h3,.h4{color:var(--onlow)}.h5,.h6,.h7{color:var(--onhigh)}
 .same{font-weight:700}

@@ -11,18 +11,16 @@ namespace {
 constexpr double kStepsPerOctave = 8;
 constexpr double kShortestOctave = -16; // 15 us of sound; the longest is 2^48
 constexpr index_t kLengthSteps = 512;
-constexpr double kRounding = 1e-9; // 0.29 of a table is a little less than 0.29
 
 index_t step_of(double share, index_t steps) {
-    auto const step =
-        static_cast<index_t>(std::floor(std::clamp(share, 0.0, 1.0) * static_cast<double>(steps) + kRounding));
+    auto const step = static_cast<index_t>(std::floor(std::clamp(share, 0.0, 1.0) * static_cast<double>(steps)));
     return std::min(step, steps - 1);
 }
 
 index_t sum(index_t const* first, index_t count) { return std::accumulate(first, first + count, index_t{0}); }
 
 index_t length_step(double length) {
-    double const step = std::floor((std::log2(length) - kShortestOctave) * kStepsPerOctave + kRounding);
+    double const step = std::floor((std::log2(length) - kShortestOctave) * kStepsPerOctave);
     return static_cast<index_t>(std::clamp(step, 0.0, static_cast<double>(kLengthSteps - 1)));
 }
 

@@ -59,8 +59,16 @@ std::string duration(Json const& value) {
 
 std::string bytes(Json const& value) { return value.is_number() ? spoken_bytes(value.get<double>()) : plain(value); }
 
-void flatten(Json const& value, std::string const& name, std::vector<Fact>& facts) {
+/// What the value holds; of text that is an object of its own, as the preprocessor's is, that object.
+Json unpacked(Json const& value) {
+    if (!value.is_string() || value.get_ref<std::string const&>().rfind('{', 0) != 0) { return value; }
+    auto inner = Json::parse(value.get_ref<std::string const&>(), nullptr, false);
+    return inner.is_object() ? inner : value;
+}
+
+void flatten(Json const& given, std::string const& name, std::vector<Fact>& facts) {
     if (facts.size() >= kMostSettings) { return; }
+    auto const value = unpacked(given);
     if (!value.is_object()) {
         facts.push_back({name, plain(value)});
         return;
@@ -97,6 +105,7 @@ RunFacts read_run_facts(std::filesystem::path const& file) {
     run.model = plain(at(json, "/model/directory"));
     run.command = command_line(at(json, "/command"));
     run.shard = plain(at(json, "/shard"));
+    if (run.shard == "1/1") { run.shard.clear(); }
     run.started = moment(at(json, "/started"));
     run.tokens_per_second = count(at(json, "/figures/tokens_per_second"));
     run.version = plain(at(json, "/strandwave"));

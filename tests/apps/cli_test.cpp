@@ -10,8 +10,8 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-Strings const kCommands{"classify", "embed",  "forward", "init",       "probe", "evaluate",
-                        "info",     "verify", "bench",   "completion", "man"};
+Strings const kCommands{"classify", "batch",    "merge", "report", "embed", "forward",    "init",
+                        "probe",    "evaluate", "info",  "verify", "bench", "completion", "man"};
 
 class CliTest : public testing::Test {
 protected:

@@ -5,6 +5,7 @@
 #include "formats/open_input.h"
 #include "lib/encode/nucleotide_encoder.h"
 #include "pipelines/feed_packer.h"
+#include "pipelines/table_writer.h"
 #include "tests/bench/reading_files.h"
 
 #include <algorithm>
@@ -128,7 +129,7 @@ Stage reader_and_encoder(fs::path const& path, int threads, index_t bytes) {
 Stage feeds(fs::path const& path, RecordSourceOptions const& options, index_t bytes) {
     return [=] {
         RecordSource source({path}, options);
-        FeedPacker packer(source, index_t{1} << 16, 1);
+        FeedPacker packer(source, UnitRunOptions().chunk, 1);
         Feed feed;
         while (packer.pack(feed)) {}
         return Seen{bytes, source.counts().records};
@@ -205,6 +206,24 @@ void add_sound(std::string const& name, MakeFile const& file, MakeFile const& wa
     }
 }
 
+/// What becomes of a read's result, without the model.
+void rows(benchmark::State& state, TableFormat format) {
+    ClassRow row;
+    row.unit.file = "reads.fastq.gz";
+    row.unit.name = "A00123:45:HXYZ5DSX2:1:1101:1042:21558";
+    row.unit.end = 150;
+    row.label = "Escherichia coli";
+    row.probability = 0.987654321;
+    ClassTable const table(format, {row.label, "Homo sapiens"}, false, false);
+    std::string text;
+    for (auto _ : state) { // NOLINT
+        text.clear();
+        table.append(row, text);
+        benchmark::DoNotOptimize(text.data());
+    }
+    state.counters["records/s"] = benchmark::Counter(1, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void register_dna(ReadingFiles const& files) {
     auto const fastq = [&files](char const* name, index_t bases, char const* mode) {
         return [=, &files] { return files.fastq(name, bases, mode); };
@@ -217,6 +236,8 @@ void register_dna(ReadingFiles const& files) {
     auto const chromosome = fasta("chromosome.fa", "wu");
     add_dna("fastq", reads, reads, "cat", 0);
     add_dna("fasta", chromosome, chromosome, "cat", 0);
+    benchmark::RegisterBenchmark("rows/tsv", rows, TableFormat::tsv);
+    benchmark::RegisterBenchmark("rows/jsonl", rows, TableFormat::jsonl);
     for (int const threads : {0, 1}) {
         add_dna("fastq.gz", fastq("reads.fastq.gz", 150, "wg"), reads, "gzip -dc", threads);
         add_dna("fastq.gz_10kb", fastq("long.fastq.gz", 10000, "wg"), long_reads, "gzip -dc", threads);
@@ -236,9 +257,9 @@ void register_sound(ReadingFiles const& files) {
     };
     auto const mono = sound("mono.wav", SF_FORMAT_WAV, 16000, 1);
     auto const stereo = sound("stereo.wav", SF_FORMAT_WAV, 44100, 2);
-    add_sound("wav_mono", mono, mono, 16000, 0);
-    add_sound("wav_stereo", stereo, stereo, 44100, 0);
     for (int const threads : {0, 1}) {
+        add_sound("wav_mono", mono, mono, 16000, threads);
+        add_sound("wav_stereo", stereo, stereo, 44100, threads);
         add_sound("flac_mono", sound("mono.flac", SF_FORMAT_FLAC, 16000, 1), mono, 16000, threads);
         add_sound("flac_stereo", sound("stereo.flac", SF_FORMAT_FLAC, 44100, 2), stereo, 44100, threads);
     }

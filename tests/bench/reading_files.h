@@ -41,13 +41,16 @@ public:
         return made(name, [&](std::string const& path) { write_text(path, fastq_text(bases), mode); });
     }
 
+    /// One chromosome in lines of 60, half of it in lower case, in runs as repeats are masked.
     std::filesystem::path fasta(std::string const& name, char const* mode) const {
         return made(name, [&](std::string const& path) {
             Random random(3);
             std::string text = ">chromosome\n";
+            bool masked = false;
             while (text.size() < bytes_) {
                 for (int i = 0; i < 60; ++i) {
-                    text += "ACGTacgt"[random.below(random.below(8) == 0 ? 8 : 4)];
+                    if (random.below(300) == 0) { masked = !masked; }
+                    text += (masked ? "acgt" : "ACGT")[random.below(4)];
                 }
                 text += '\n';
             }

@@ -18,11 +18,11 @@ make_workload
 make_mortal_program
 run_unsharded
 cat > "$scratch/settings.yaml" <<SETTINGS
-model: $scratch/model
-sheet: $scratch/sheet.tsv
+model: model
+sheet: sheet.tsv
 program: $program
 options: --format tsv,bed
-shards: 3
+shards: 6
 threads: 1
 report: false
 SETTINGS
@@ -40,11 +40,12 @@ expect_success() { run_workflow "$@" || { cat "$scratch/$1" >&2; fail "$1: the w
 expect_failure() { if run_workflow "$@"; then cat "$scratch/$1" >&2; fail "$1: the workflow did not fail"; fi; }
 expect_text() { grep -qF -- "$2" "$scratch/$1" || { cat "$scratch/$1" >&2; fail "$1 does not say: $2"; }; }
 
-# A shard dies in the middle, the others are done; the same command goes on from there.
+# Six shards for five inputs: one has nothing to do. Another one dies in the middle, the others are done; the same
+# command goes on from there.
 expect_failure killed.log --config program="$scratch/mortal"
 shards=$scratch/result.shards
-[[ $(ls "$shards"/*.done | wc -l) -eq 2 ]] || fail "one shard of three should have died"
-for folder in "$shards"/?-of-3; do
+[[ $(ls "$shards"/*.done | wc -l) -eq 5 ]] || fail "one shard of six should have died"
+for folder in "$shards"/?-of-6; do
     if [[ ! -e $folder.done ]]; then dead=$folder; fi
 done
 cp "$dead/journal.jsonl" "$scratch/journal_of_the_dead"
@@ -70,7 +71,7 @@ tries_more=0
 # With `strict` the cut file stops the workflow before it merges.
 expect_failure strict.log --config strict=true output=strict
 [[ ! -e $scratch/strict/run.json ]] || fail "strict: merged in spite of a failure"
-[[ $(ls "$scratch"/strict.shards/*.done | wc -l) -eq 2 ]] || fail "strict: the other shards should have run"
+[[ $(ls "$scratch"/strict.shards/*.done | wc -l) -eq 5 ]] || fail "strict: the other shards should have run"
 
 # A misspelt setting is not passed over.
 expect_failure misspelt.log --config shard=2

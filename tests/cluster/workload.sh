@@ -43,11 +43,12 @@ JSON
         reads/reads.bam nanopore reads/reads.fastq.gz pacbio > "$scratch/sheet.tsv"
 }
 
-# What the shards have to give: one run, on one thread, into $scratch/one.
+# What the shards have to give: one run, on one thread, into $scratch/one. Paths as the shards will have them, relative
+# to the scratch folder: they stand in the tables.
 run_unsharded() {
     local code=0
-    "$program" batch --model "$scratch/model" --task classify --sheet "$scratch/sheet.tsv" --format tsv,bed \
-        --threads 1 -q -O "$scratch/one" || code=$?
+    (cd "$scratch" && "$program" batch --model model --task classify --sheet sheet.tsv --format tsv,bed --threads 1 -q \
+        -O one) || code=$?
     [[ $code -eq 1 ]] || fail "one run: exit code $code; expected 1, for the cut file"
 }
 

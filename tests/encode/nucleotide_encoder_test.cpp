@@ -48,6 +48,37 @@ TEST(NucleotideEncoder, AmbiguousLettersFollowTheirPolicies) {
     EXPECT_THROW(encode({.uracil = Uracil::error}, "U"), Error);
 }
 
+// Runs of A, C, G and T are encoded in blocks; every length and every place of another letter, against one by one.
+TEST(NucleotideEncoder, BlocksGiveWhatSingleLettersGive) {
+    Random random(7);
+    for (auto const& policy :
+         {NucleotidePolicy{}, NucleotidePolicy{.vocabulary = Vocabulary::nucleotide, .n = AmbiguousBase::skip},
+          NucleotidePolicy{.vocabulary = Vocabulary::plantcaduceus, .lower_case = LowerCase::mask}}) {
+        NucleotideEncoder const encoder(policy);
+        for (std::size_t length = 0; length < 200; ++length) {
+            std::string letters(length, ' ');
+            auto const odd_one_in = 1 + random.below(100);
+            for (char& letter : letters) {
+                letter =
+                    random.below(odd_one_in) == 0 ? "acgtnNURYSWKMBDHV"[random.below(17)] : "ACGT"[random.below(4)];
+            }
+            Ids whole{42};
+            Ids singly{42};
+            NucleotideCounts whole_counts;
+            NucleotideCounts single_counts;
+            encoder.encode(letters, whole, whole_counts).value();
+            for (std::size_t i = 0; i < length; ++i) {
+                encoder.encode(std::string_view(letters).substr(i, 1), singly, single_counts).value();
+            }
+            ASSERT_EQ(whole, singly) << letters;
+            auto const all = [](NucleotideCounts const& counts) {
+                return std::vector{counts.symbols, counts.lower_case, counts.n, counts.iupac, counts.uracil};
+            };
+            ASSERT_EQ(all(whole_counts), all(single_counts)) << letters;
+        }
+    }
+}
+
 TEST(NucleotideEncoder, ARefusedLetterIsNamedAndNothingIsAppended) {
     NucleotideEncoder const encoder({});
     for (auto const& [letters, name] : {std::pair<std::string, std::string>{"ACGT-", "'-' at offset 4"},

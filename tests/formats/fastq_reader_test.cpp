@@ -25,6 +25,40 @@ TEST(FastqReader, reads_four_lines_a_record) {
     EXPECT_EQ(read_fastq("@a b\nAC\n+\n!~\n@c\nG\n+c\n@\n").records, (Records{{"a", "b", "AC"}, {"c", "", "G"}}));
 }
 
+// Records of four plain lines are read at once, all others line by line; both kinds in one file, over many buffers.
+TEST(FastqReader, reads_plain_and_odd_records_side_by_side) {
+    std::vector<std::string> const odd = {"@w x y\nAC\nGT\n+\nIIII\n", "@e\n\n+\n\n",
+                                          "@c\r\nAC\r\n+\r\nII\r\n",   "@p q\nACG\n+p\n@@@\n\n\n",
+                                          "@t\tu v\nA\n+t\tu v\nI\n",  "@\nN\n+\nI\n"};
+    Records const odd_records = {{"w", "x y", "ACGT"}, {"e", "", ""},     {"c", "", "AC"},
+                                 {"p", "q", "ACG"},    {"t", "u v", "A"}, {"", "", "N"}};
+    std::string text;
+    Records expected;
+    for (std::size_t i = 0; i < 6000; ++i) {
+        auto const number = std::to_string(i);
+        auto const length = i * 7919 % 301 + 1;
+        text += "@read" + number + " of run\n" + std::string(length, "ACGTNacgt*-"[i % 11]) + "\n+\n" +
+                std::string(length, static_cast<char>('!' + i % 94)) + "\n";
+        expected.push_back({"read" + number, "of run", std::string(length, "ACGTNacgt*-"[i % 11])});
+        if (i % 5 == 0) {
+            text += odd[i / 5 % odd.size()];
+            expected.push_back(odd_records[i / 5 % odd.size()]);
+        }
+    }
+    for (index_t const max_symbols : {index_t{100}, index_t{301}, kWhole}) {
+        auto const result = read_fastq(text, max_symbols);
+        ASSERT_FALSE(result.error) << result.error->message();
+        ASSERT_EQ(result.records, expected);
+    }
+    for (auto const& broken :
+         {"@x y\nAC GT\n+\nIIIII\n", "@x y\nACGT\n+\nIII\n", "@x\x01 y\nA\n+\nI\n", "@x\nA\n-\nI\n"}) {
+        auto const result = read_fastq(text + broken + text);
+        ASSERT_TRUE(result.error) << broken;
+        EXPECT_EQ(result.error->code(), ErrorCode::malformed_input);
+        EXPECT_EQ(result.records, expected);
+    }
+}
+
 TEST(FastqReader, reads_wrapped_records_with_markers_in_the_quality) {
     EXPECT_EQ(read_fastq("@a\nAC\nGT\nA\n+\n@\n+\n@II\n@b\nC\n+\nI").records,
               (Records{{"a", "", "ACGTA"}, {"b", "", "C"}}));

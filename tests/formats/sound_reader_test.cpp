@@ -53,10 +53,20 @@ Result<Recording> drain(AudioReader& reader, index_t max_frames) {
     }
 }
 
-Result<Recording> read(fs::path const& path, index_t max_frames = 1 << 20) {
-    auto reader = open_sound_file(path);
+Result<Recording> read_with(int threads, fs::path const& path, index_t max_frames) {
+    auto reader = open_sound_file(path, threads);
     if (!reader) { return reader.error(); }
     return drain(**reader, max_frames);
+}
+
+/// Decoded ahead or not: all the same, errors too.
+Result<Recording> read(fs::path const& path, index_t max_frames = 1 << 20) {
+    auto recording = read_with(0, path, max_frames);
+    auto ahead = read_with(1, path, max_frames);
+    EXPECT_EQ(ahead.has_value(), recording.has_value()) << path;
+    if (recording && ahead) { EXPECT_EQ(ahead->samples, recording->samples) << path; }
+    if (!recording && !ahead) { EXPECT_EQ(ahead.error().message(), recording.error().message()); }
+    return recording;
 }
 
 std::string file_bytes(fs::path const& path) {
@@ -65,6 +75,7 @@ std::string file_bytes(fs::path const& path) {
 }
 
 void write_bytes(fs::path const& path, std::string const& bytes) {
+    fs::remove(path); // a new file is much faster than an old one written over
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
@@ -106,6 +117,41 @@ TEST(SoundReader, AnyCutIntoChunksGivesTheSameSamples) {
             ASSERT_TRUE(cut) << cut.error().what();
             EXPECT_EQ(cut->samples, whole->samples) << max_frames;
         }
+    }
+}
+
+TEST(SoundReader, RecordingsOfManyBlocksAreWhole) {
+    TempDir const dir;
+    constexpr index_t kFrames = 300'001;
+    std::vector<short> samples(2 * kFrames);
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        samples[i] = static_cast<short>(i * 40503);
+    }
+    for (auto const& [name, format] : {std::pair{"a.wav", SF_FORMAT_WAV}, {"a.flac", SF_FORMAT_FLAC}}) {
+        SCOPED_TRACE(name);
+        auto const path = dir.path() / name;
+        SF_INFO info{0, 16000, 2, format | SF_FORMAT_PCM_16, 0, 0};
+        SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
+        ASSERT_EQ(sf_writef_short(file, samples.data(), kFrames), kFrames);
+        sf_close(file);
+        auto recording = read(path, 10'007);
+        ASSERT_TRUE(recording) << recording.error().what();
+        ASSERT_EQ(recording->samples.size(), samples.size());
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+            ASSERT_EQ(recording->samples[i], static_cast<float>(samples[i]) / 32768.0F) << i;
+        }
+        fs::resize_file(path, fs::file_size(path) / 2);
+        EXPECT_FALSE(read(path, 10'007));
+    }
+}
+
+// The thread that decodes is ended, wherever it is.
+TEST(SoundReader, AReaderThatIsNotReadToItsEndGoesAway) {
+    for (auto const* path : {"wav/valid.wav", "flac/valid.flac"}) {
+        auto reader = open_sound_file(kFixtures / path, 1);
+        ASSERT_TRUE(reader);
+        AudioChunk chunk;
+        EXPECT_TRUE((*reader)->next(chunk, 10).has_value());
     }
 }
 
