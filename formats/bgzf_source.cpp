@@ -44,21 +44,35 @@ public:
     std::string const& name() const noexcept { return name_; }
 
     std::size_t read(std::span<char> out) {
-        auto const size = bgzf_read(stream_.get(), out.data(), out.size());
-        if (size < 0) { fail(); }
+        if (failed_) { fail(); }
+        std::size_t size = 0;
+        while (size < out.size()) {
+            auto const piece = read_piece(out.subspan(size));
+            failed_ = piece < 0;
+            if (failed_ && size == 0) { fail(); }
+            if (piece <= 0) { break; } // what stands before the damage is good
+            size += static_cast<std::size_t>(piece);
+        }
         // A pipe cannot be asked for its end marker in advance.
         if (size == 0 && stream_->no_eof_block) {
             throw Error(ErrorCode::truncated_input, name_ + ": ends after " + std::to_string(bytes_read_) +
                                                         " bytes of text without a BGZF end marker, so it is cut short");
         }
-        bytes_read_ += size;
-        return static_cast<std::size_t>(size);
+        bytes_read_ += static_cast<index_t>(size);
+        return size;
     }
 
 private:
     struct Close {
         void operator()(BGZF* stream) const noexcept { bgzf_close(stream); }
     };
+
+    /// Of one block: bgzf_read forgets what it has read when the next one is damaged.
+    ssize_t read_piece(std::span<char> out) {
+        auto const ready = stream_->block_length - stream_->block_offset;
+        return bgzf_read(stream_.get(), out.data(),
+                         ready > 0 ? std::min(out.size(), static_cast<std::size_t>(ready)) : 1);
+    }
 
     [[noreturn]] void fail() const {
         auto const where = " after " + std::to_string(bytes_read_) + " bytes of text";
@@ -74,6 +88,7 @@ private:
     std::string name_;
     std::unique_ptr<BGZF, Close> stream_;
     index_t bytes_read_ = 0;
+    bool failed_ = false; ///< behind what was given last
 };
 
 /// The stream decompressed by a thread of its own.

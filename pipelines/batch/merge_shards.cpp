@@ -24,6 +24,7 @@ struct ShardFolder {
 /// In the order of their numbers, all of one job.
 std::vector<ShardFolder> open_shards(std::vector<fs::path> const& paths) {
     std::vector<ShardFolder> shards;
+    shards.reserve(paths.size());
     for (auto const& path : paths) {
         shards.push_back({path, BatchJournal::opened_to_read(path / kJournalName)});
     }

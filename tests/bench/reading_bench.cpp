@@ -180,7 +180,11 @@ using MakeFile = std::function<fs::path()>;
 
 template <class MakePeer, class MakeStage>
 void add(std::string const& name, MakePeer const& make_peer, MakeStage const& make_stage) {
-    auto const run = [=](benchmark::State& state) { beside(state, make_peer(), make_stage()); };
+    auto const run = [=](benchmark::State& state) {
+        try {
+            beside(state, make_peer(), make_stage());
+        } catch (std::exception const& error) { state.SkipWithError(error.what()); } // no such program, for one
+    };
     benchmark::RegisterBenchmark(name.c_str(), run)->UseManualTime()->Iterations(9)->Unit(benchmark::kMillisecond);
 }
 

@@ -54,6 +54,24 @@ TEST_P(BgzfSourceTest, refuses_a_stream_cut_anywhere) {
     }
 }
 
+TEST_P(BgzfSourceTest, gives_what_stands_before_the_cut) {
+    auto const text = fasta_text();
+    auto const bytes = compress(text, "wg");
+    TemporaryFolder const folder;
+    BgzfSource source(open_file_bytes(folder.write("a.fa.gz", bytes.substr(0, bytes.size() * 3 / 4))), "a", GetParam());
+    std::string read;
+    std::vector<char> buffer(text.size());
+    try {
+        while (auto const size = source.read(buffer)) {
+            read.append(buffer.data(), size);
+        }
+        FAIL() << "the cut was not seen";
+    } catch (Error const& error) { EXPECT_EQ(error.code(), ErrorCode::truncated_input); }
+    EXPECT_GT(read.size(), text.size() / 2);
+    EXPECT_EQ(read, text.substr(0, read.size()));
+    EXPECT_THROW(static_cast<void>(source.read(buffer)), Error) << "the next time too";
+}
+
 TEST_P(BgzfSourceTest, refuses_bytes_behind_the_end) {
     for (auto const* mode : {"w", "wg"}) {
         for (auto const& garbage : {std::string("garbage"), std::string(100, 'x'), std::string(100, '\0')}) {
