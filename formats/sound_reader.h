@@ -14,7 +14,7 @@ namespace strandwave {
 /// AU, CAF. A file that ends before its header says it does is truncated_input, at open or when its end is reached;
 /// libsndfile alone would give a shorter recording. What each format can tell stands in docs/FORMATS.md.
 /// "-" (stdin) and pipes: WAV only, as open_sound_stream.
-/// With `threads` > 0 a thread of its own decodes ahead of the use, in bounded memory.
+/// With `threads` > 0 a FLAC file is decoded by a thread of its own, in bounded memory.
 /// Errors: not_found, io, malformed_input, truncated_input, unsupported.
 Result<std::unique_ptr<AudioReader>> open_sound_file(std::filesystem::path const& path, int threads = 0);
 

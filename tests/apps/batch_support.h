@@ -26,11 +26,10 @@ protected:
     }
     ProgramRun batch(Strings const& extra) const { return run_program(path(), classify_arguments(extra)); }
     ProgramRun embed(Strings const& extra) const {
-        return run_program(path(), on_cpu(joined({"batch", "-q", "--model", model_.string(), "--task", "embed"}, extra)));
+        return run_program(path(),
+                           on_cpu(joined({"batch", "-q", "--model", model_.string(), "--task", "embed"}, extra)));
     }
-    ProgramRun merge(Strings const& shards) const {
-        return run_program(path(), joined({"merge", "-q", "-O"}, shards));
-    }
+    ProgramRun merge(Strings const& shards) const { return run_program(path(), joined({"merge", "-q", "-O"}, shards)); }
 
     Path const& path() const { return folder_.path(); }
 
