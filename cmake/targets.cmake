@@ -26,7 +26,12 @@ endfunction()
 # sanitizers it would be most of the time of the whole build. At -O1 g++ 12 sees copies past the end of std::string that
 # are not there.
 function(strandwave_compile_quickly target)
-    target_compile_options(${target} PRIVATE $<IF:$<BOOL:${STRANDWAVE_SANITIZE}>,-O0,$<$<CONFIG:Release>:-O1>>
+    if(STRANDWAVE_SANITIZE)
+        target_compile_options(${target} PRIVATE -O0)
+    else()
+        target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+    endif()
+    target_compile_options(${target} PRIVATE
         "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>")
 endfunction()
 
