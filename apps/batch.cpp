@@ -60,11 +60,6 @@ bool concerns_the_run_only(std::string const& option) {
     return names.contains(option);
 }
 
-std::string in_one_line(std::string text) {
-    std::erase_if(text, [](char c) { return c == '\n' || c == ' '; });
-    return text;
-}
-
 /// What was asked for, in words of the command line: for the headers of outputs, and for --resume to compare.
 JobSettings given_settings(CLI::App const& command) {
     JobSettings settings;
@@ -122,7 +117,7 @@ BatchJob make_job(BatchFlags const& flags, CLI::App const& command, OpenedModel 
     job.settings.erase("--model"); // known by what is in it
     job.settings["strandwave"] = STRANDWAVE_VERSION;
     job.settings["model"] = model_fingerprint(flags.model.directory);
-    job.settings["preprocessor"] = in_one_line(preprocessor_json(opened.preprocessor));
+    job.settings["preprocessor"] = preprocessor_json(opened.preprocessor);
     job.settings["dtype"] = dtype_name(opened.model->dtype());
     job.settings["device"] = opened.model->device().is_gpu() ? "cuda" : "cpu";
     return job;
@@ -192,7 +187,7 @@ ExitCode run_batch(BatchFlags const& flags, CLI::App const& command) {
     report.failed = totals.tally.failed; // of earlier runs too, and of outputs
     write_batch_tables(flags.folder, batch.job().inputs, batch.job().outputs.labels, batch.journal());
     if (!batch.todo().empty() || !std::filesystem::exists(flags.folder / "run.json")) {
-        write_run_json(flags.folder, batch, opened, flags.model.directory, figures);
+        write_run_json(flags.folder, batch.job(), totals, opened, flags.model.directory, figures);
         log_summary(flags.log, report, figures.seconds);
         auto const waited = std::lround(100 * figures.wait_share);
         log_line(flags.log, "the model waited for data " + std::to_string(waited) + " % of the time");

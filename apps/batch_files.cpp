@@ -50,9 +50,8 @@ void RunFigures::end(RunReport const& report) {
     peak_memory_bytes = strandwave::peak_memory_bytes();
 }
 
-void write_run_json(std::filesystem::path const& folder, BatchRun const& batch, OpenedModel const& opened,
-                    std::filesystem::path const& model, RunFigures const& figures) {
-    auto const& job = batch.job();
+void write_run_json(std::filesystem::path const& folder, BatchJob const& job, BatchTotals const& totals,
+                    OpenedModel const& opened, std::filesystem::path const& model, RunFigures const& figures) {
     auto settings = Json::object();
     for (auto const& [name, value] : job.settings) {
         settings[name] = value;
@@ -73,7 +72,7 @@ void write_run_json(std::filesystem::path const& folder, BatchRun const& batch, 
         {"threads", opened.threads->count()},
         {"chunk", opened.chunk},
         {"shard", std::to_string(job.shard.number + 1) + "/" + std::to_string(job.shard.count)},
-        {"counts", counts_json(batch_totals(job.inputs, batch.journal()))},
+        {"counts", counts_json(totals)},
         {"figures",
          {{"seconds", figures.seconds},
           {"tokens_per_second", figures.tokens_per_second},

@@ -24,8 +24,8 @@ struct RunFigures {
 };
 
 /// run.json of an output folder: version, command, model, settings, counts, figures. Throws io.
-void write_run_json(std::filesystem::path const& folder, BatchRun const& batch, OpenedModel const& opened,
-                    std::filesystem::path const& model, RunFigures const& figures);
+void write_run_json(std::filesystem::path const& folder, BatchJob const& job, BatchTotals const& totals,
+                    OpenedModel const& opened, std::filesystem::path const& model, RunFigures const& figures);
 
 /// The same of merged shards: what they say of the model and the settings, and the figures of each. Throws io,
 /// not_found, malformed_input.

@@ -45,7 +45,7 @@ ExitCode run_classify(ClassifyFlags const& flags) {
     ClassifyOptions options;
     options.run.chunk = opened.chunk;
     options.run.pooling = opened.preprocessor.pooling;
-    options.run.per_record = flags.per_record || flags.input.interleaved;
+    options.run.per_record = flags.per_record;
     options.min_probability = flags.min_probability;
     if (flags.per_record && flags.input.window.empty()) {
         throw Error(ErrorCode::invalid_argument, "--per-record needs --window");

@@ -6,12 +6,11 @@ class App;
 
 namespace strandwave {
 
-/// How a run ends; the exit code of the program.
+/// How a run ends; the exit code of the program. One that a signal ends (Interrupted) exits with 128 and its number.
 enum class ExitCode : int {
     done = 0,           ///< everything that was asked for is written
     records_failed = 1, ///< some records or files failed, each named on stderr; all others are written
     unusable = 2,       ///< usage or set-up: nothing is written
-    interrupted = 130,  ///< SIGINT: nothing half-written is left
 };
 
 /// Filled by the command that ran.

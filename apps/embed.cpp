@@ -86,7 +86,7 @@ ExitCode run_embed(EmbedFlags flags) {
     options.chunk = opened.chunk;
     options.pooling = opened.preprocessor.pooling;
     options.layer = flags.layer;
-    options.per_record = flags.per_record || flags.input.interleaved;
+    options.per_record = flags.per_record;
     Progress progress(flags.log, flags.input.files);
     options.notice = [&](std::string const& line) {
         progress.clear();

@@ -217,7 +217,7 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     log.write();
     if (!done) {
         log_line(flags.log, "stopped at step " + std::to_string(checkpoint.state.step) + "; --resume goes on");
-        return ExitCode::interrupted;
+        throw_if_interrupted();
     }
     log_line(flags.log, "model written to " + folder.path().string() +
                             (checkpoint.best_step > 0 ? ": that of step " + std::to_string(checkpoint.best_step) +

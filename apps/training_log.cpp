@@ -3,6 +3,7 @@
 #include "lib/core/error.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/curve_plot.h"
+#include "pipelines/table_cells.h"
 
 #include <cmath>
 #include <cstdio>
@@ -19,19 +20,6 @@ constexpr char const* kHeader =
     "step\tset\tloss\taccuracy\tscore\tlearning_rate\tgradient_norm\tpositions_per_s\tseconds\n";
 
 constexpr std::size_t kColumns = 9;
-
-/// Cells may be empty.
-std::vector<std::string> split_row(std::string const& line) {
-    std::vector<std::string> cells(1);
-    for (char const c : line) {
-        if (c == '\t') {
-            cells.emplace_back();
-        } else {
-            cells.back() += c;
-        }
-    }
-    return cells;
-}
 
 std::string duration(double seconds) {
     char text[64];
@@ -55,12 +43,15 @@ void TrainingLog::read(index_t step) {
     std::ifstream in(folder_ / "metrics.tsv");
     std::string line;
     std::getline(in, line);
+    std::vector<std::string_view> cells;
     while (std::getline(in, line)) {
-        auto const cells = split_row(line);
+        split_cells(line, '\t', cells);
         if (cells.size() != kColumns) { continue; }
-        auto const number = [&](std::size_t column) { return std::strtod(cells[column].c_str(), nullptr); };
+        auto const number = [&](std::size_t column) {
+            return std::strtod(std::string(cells[column]).c_str(), nullptr);
+        };
         Row row;
-        row.step = std::strtoll(cells[0].c_str(), nullptr, 10);
+        row.step = std::strtoll(std::string(cells[0]).c_str(), nullptr, 10);
         if (row.step > step) { continue; }
         row.validation = cells[1] == "validation";
         row.loss = number(2);

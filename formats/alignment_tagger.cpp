@@ -8,12 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <htslib/bgzf.h>
 #include <htslib/hfile.h>
 #include <htslib/sam.h>
-#include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
 
 namespace strandwave {
@@ -21,28 +18,6 @@ namespace {
 
 constexpr char const* kLabelTag = "xl";
 constexpr char const* kProbabilityTag = "xp";
-
-/// Opens the part, cut to the bytes that are kept, to be written behind them.
-int open_part(std::filesystem::path const& path, index_t keep_bytes) {
-    auto const part = part_path(path);
-    int const descriptor = ::open(part.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor < 0) {
-        throw Error(errno == ENAMETOOLONG ? ErrorCode::invalid_argument : ErrorCode::io,
-                    path.string() + ": cannot be written: " + std::strerror(errno));
-    }
-    struct stat status {};
-    bool const known = ::fstat(descriptor, &status) == 0;
-    bool const too_short = known && status.st_size < keep_bytes;
-    if (known && !too_short && ::ftruncate(descriptor, keep_bytes) == 0 &&
-        ::lseek(descriptor, keep_bytes, SEEK_SET) == keep_bytes) {
-        return descriptor;
-    }
-    auto const reason = std::string(std::strerror(errno));
-    ::close(descriptor);
-    if (!too_short) { throw Error(ErrorCode::io, path.string() + ": cannot be gone on with: " + reason); }
-    throw Error(ErrorCode::not_found,
-                part.string() + ": has less than the " + std::to_string(keep_bytes) + " bytes that were written of it");
-}
 
 /// A header line cannot hold line ends nor tabs, which file names in a command can.
 std::string as_header_text(std::string text) {
@@ -191,11 +166,7 @@ index_t AlignmentTagger::copy_rest() {
 void AlignmentTagger::commit(std::string_view suffix) {
     flush();
     if (bgzf_close(output_.release()) != 0) { write_failed(); }
-    auto whole = path_;
-    whole += suffix;
-    std::error_code failed;
-    std::filesystem::rename(part_path(path_), whole, failed);
-    if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
+    put_part_in_place(path_, suffix);
 }
 
 void AlignmentTagger::flush() {

@@ -34,23 +34,44 @@ std::filesystem::path part_path(std::filesystem::path const& path) {
     return part += ".part";
 }
 
-BlockFile::BlockFile(std::filesystem::path path, Compression compression, index_t keep_bytes)
-    : path_(std::move(path)), compression_(compression), bytes_(keep_bytes) {
-    auto const part = part_path(path_);
-    descriptor_ = ::open(part.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) { fail(path_, "cannot be written"); }
+int open_part(std::filesystem::path const& path, index_t keep_bytes) {
+    auto const part = part_path(path);
+    int const descriptor = ::open(part.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor < 0) { fail(path, "cannot be written"); }
     struct stat status {};
-    bool const known = ::fstat(descriptor_, &status) == 0;
-    bool const short_of = known && status.st_size < keep_bytes;
-    if (!known || short_of || ::ftruncate(descriptor_, keep_bytes) != 0 ||
-        ::lseek(descriptor_, keep_bytes, SEEK_SET) != keep_bytes) {
-        ::close(descriptor_);
-        if (short_of) {
-            throw Error(ErrorCode::not_found, part.string() + ": has less than the " + std::to_string(keep_bytes) +
-                                                  " bytes that were written of it");
-        }
-        fail(path_, "cannot be gone on with");
+    bool const known = ::fstat(descriptor, &status) == 0;
+    bool const too_short = known && status.st_size < keep_bytes;
+    if (known && !too_short && ::ftruncate(descriptor, keep_bytes) == 0 &&
+        ::lseek(descriptor, keep_bytes, SEEK_SET) == keep_bytes) {
+        return descriptor;
     }
+    int const reason = errno;
+    ::close(descriptor);
+    if (too_short) {
+        throw Error(ErrorCode::not_found, part.string() + ": has less than the " + std::to_string(keep_bytes) +
+                                              " bytes that were written of it");
+    }
+    errno = reason;
+    fail(path, "cannot be gone on with");
+}
+
+void put_part_in_place(std::filesystem::path const& path, std::string_view suffix) {
+    auto whole = path;
+    whole += suffix;
+    std::error_code failed;
+    std::filesystem::rename(part_path(path), whole, failed);
+    if (failed) { throw Error(ErrorCode::io, path.string() + ": cannot be renamed into place: " + failed.message()); }
+}
+
+void remove_parts(std::span<std::filesystem::path const> paths) {
+    std::error_code ignored;
+    for (auto const& path : paths) {
+        std::filesystem::remove(part_path(path), ignored);
+    }
+}
+
+BlockFile::BlockFile(std::filesystem::path path, Compression compression, index_t keep_bytes)
+    : path_(std::move(path)), compression_(compression), descriptor_(open_part(path_, keep_bytes)), bytes_(keep_bytes) {
 }
 
 BlockFile::~BlockFile() {
@@ -117,11 +138,7 @@ void BlockFile::commit(std::string_view suffix) {
     flush();
     if (compression_ == Compression::bgzf) { put(kBgzfEnd.data(), kBgzfEnd.size()); }
     if (::close(std::exchange(descriptor_, -1)) != 0) { fail(path_, "cannot be written"); }
-    auto whole = path_;
-    whole += suffix;
-    std::error_code failed;
-    std::filesystem::rename(part_path(path_), whole, failed);
-    if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
+    put_part_in_place(path_, suffix);
 }
 
 } // namespace strandwave

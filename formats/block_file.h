@@ -56,4 +56,13 @@ private:
 /// What a file that is not complete yet is called.
 std::filesystem::path part_path(std::filesystem::path const& path);
 
+// For writers of other formats that grow in the same way:
+
+/// Opens the part, cut to the bytes that are kept, to be written behind them; the caller closes it. Throws as
+/// BlockFile.
+int open_part(std::filesystem::path const& path, index_t keep_bytes);
+/// The part is closed; it is called `<path><suffix>` now. Throws io.
+void put_part_in_place(std::filesystem::path const& path, std::string_view suffix);
+void remove_parts(std::span<std::filesystem::path const> paths); ///< those that are there
+
 } // namespace strandwave

@@ -18,9 +18,8 @@ public:
 
     void result(UnitResult const& result) override {
         auto const row = classify_unit(result, labels_, min_probability_);
-        auto const label = std::find(labels_.begin(), labels_.end(), row.label);
-        if (label != labels_.end()) {
-            ++report.class_rows[static_cast<std::size_t>(label - labels_.begin())];
+        if (row.label_index < labels_.size()) {
+            ++report.class_rows[row.label_index];
         } else {
             ++report.unclassified;
         }
@@ -76,7 +75,8 @@ ClassRow classify_unit(UnitResult const& result, std::vector<std::string> const&
     auto const best = std::max_element(row.probabilities.begin(), row.probabilities.end());
     row.probability = *best;
     bool const sure = *best >= min_probability; // false for NaN too
-    row.label = sure ? labels[static_cast<std::size_t>(best - row.probabilities.begin())] : std::string(kUnclassified);
+    row.label_index = sure ? static_cast<std::size_t>(best - row.probabilities.begin()) : labels.size();
+    row.label = sure ? labels[row.label_index] : std::string(kUnclassified);
     return row;
 }
 

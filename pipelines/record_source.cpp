@@ -141,9 +141,7 @@ struct RecordSource::Impl {
     std::unique_ptr<UnitStream> open_audio(Input input, std::string name);
     UnitShape shape(double sample_rate_hz) const;
     std::filesystem::path mates() const { return file < options.mates.size() ? options.mates[file] : ""; }
-    bool has_mates() const {
-        return options.interleaved || (file < options.mates.size() && !options.mates[file].empty());
-    }
+    bool has_mates() const { return options.interleaved || !mates().empty(); }
     bool close(UnitPiece& piece, bool opened);
     bool next(UnitPiece& piece, index_t max_positions);
     std::unique_ptr<SequenceReader> with_mates(std::unique_ptr<SequenceReader> reader);
@@ -252,7 +250,7 @@ std::unique_ptr<SequenceReader> RecordSource::Impl::with_mates(std::unique_ptr<S
     auto name = display_name(files[file]);
     if (options.interleaved) { return check_interleaved(std::move(reader), std::move(name)); }
     if (!has_mates()) { return reader; }
-    auto const& path = options.mates[file];
+    auto const path = mates();
     auto mates = open_input(path, options.input).value();
     if (mates.sequence == nullptr) { throw Error(ErrorCode::unsupported, display_name(path) + ": holds no reads"); }
     return pair_readers(std::move(reader), std::move(mates.sequence), std::move(name), display_name(path));

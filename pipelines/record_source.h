@@ -22,6 +22,7 @@ struct Unit {
     index_t start = 0;    ///< 0-based, half-open, in bases or samples of the source record
     index_t end = 0;      ///< known at the unit's last piece
     bool reverse = false; ///< read as its reverse complement
+    bool paired = false;  ///< one of the two units of a pair
     int mate = 0;         ///< of a pair: 0 or 1
     index_t file_index = 0;
     index_t ordinal = 0;       ///< 0-based in its file, among all records (or pairs) that the reader gives

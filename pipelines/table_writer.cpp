@@ -1,6 +1,5 @@
 #include "pipelines/table_writer.h"
 
-#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -72,13 +71,6 @@ void append_audacity(ClassRow const& row, std::string& text) {
 }
 
 } // namespace
-
-void append_cell(std::string_view cell, std::string& text) {
-    auto const begin = static_cast<index_t>(text.size());
-    text += cell;
-    std::replace_if(
-        text.begin() + begin, text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '_');
-}
 
 ClassTable::ClassTable(TableFormat format, std::vector<std::string> labels, bool all_classes, bool sound)
     : format_(format), labels_(std::move(labels)), all_classes_(all_classes), sound_(sound) {}

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "pipelines/record_source.h"
+#include "pipelines/table_cells.h"
 
 #include <cstdint>
 #include <ostream>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace strandwave {
@@ -21,6 +21,7 @@ enum class TableFormat : std::uint8_t {
 struct ClassRow {
     Unit unit;
     std::string label;
+    std::size_t label_index = 0; ///< among the labels, or as many as there are: unclassified
     double probability = 0;
     std::vector<double> probabilities; ///< of all classes, in the order of the labels
 };
@@ -48,8 +49,5 @@ private:
 /// `name start end`, and of sound `start_s end_s`: the rows of embed, as TSV.
 std::string unit_table_header(bool sound);
 void append_unit_row(Unit const& unit, std::string& text);
-
-/// Appends `cell` with its control characters as `_`.
-void append_cell(std::string_view cell, std::string& text);
 
 } // namespace strandwave

@@ -85,6 +85,9 @@ private:
         }
     }
 
+    /// All units of its record make one row.
+    bool one_row(Unit const& unit) const { return options_.per_record || unit.paired; }
+
     void count_row(index_t positions) {
         ++report_.rows;
         ++tally_.rows;
@@ -93,8 +96,8 @@ private:
 
     /// Units of a row come one behind the other: both strands, and with per_record all windows and mates.
     void add(Unit const& unit, index_t positions, std::vector<float> const& vector) {
-        bool const same = group_size_ > 0 && group_.unit.record == unit.record &&
-                          (options_.per_record || group_.unit.start == unit.start);
+        bool const same =
+            group_size_ > 0 && group_.unit.record == unit.record && (one_row(unit) || group_.unit.start == unit.start);
         if (!same) {
             finish_group();
             group_.unit = unit;
@@ -122,7 +125,7 @@ private:
     }
 
     void fail(UnitFailure const& failure) {
-        if (options_.per_record && failure.unit.record == group_.unit.record) { group_size_ = 0; }
+        if (one_row(failure.unit) && failure.unit.record == group_.unit.record) { group_size_ = 0; }
         finish_group();
         ++report_.failed;
         ++tally_.failed;

@@ -50,7 +50,7 @@ struct UnitRunOptions {
     bool logits = false; ///< the classifier's logits instead of the pooled vector
     bool positions =
         false; ///< the vectors of single positions instead of results; neither strands nor windows are averaged
-    bool per_record = false;                             ///< mean over the windows of a record, or over mates
+    bool per_record = false;                             ///< mean over the windows of a record; over mates it always is
     std::function<void(std::string const&)> notice = {}; ///< SessionOptions::notice; called as the listener is
 };
 

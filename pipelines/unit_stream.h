@@ -77,6 +77,7 @@ public:
         unit_.file_index = file_index;
         unit_.sample_rate_hz = source_.sample_rate_hz();
         unit_.ordinal = -1;
+        unit_.paired = shape_.mates > 1;
         unit_.mate = shape_.mates - 1;
     }
 

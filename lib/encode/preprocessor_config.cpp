@@ -279,7 +279,7 @@ PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_d
     return config;
 }
 
-std::string preprocessor_json(PreprocessorConfig const& config) {
+std::string preprocessor_json(PreprocessorConfig const& config, int indent) {
     Json json;
     json["input"] = text_of(kInputs, config.input);
     json["pooling"] = text_of(kPoolings, config.pooling);
@@ -302,7 +302,7 @@ std::string preprocessor_json(PreprocessorConfig const& config) {
         }
         json["channels"] = text_of(kChannelPolicies, config.audio.channels);
     }
-    return json.dump(2);
+    return json.dump(indent);
 }
 
 void write_preprocessor_config(std::filesystem::path const& model_directory, PreprocessorConfig const& config) {
@@ -311,7 +311,7 @@ void write_preprocessor_config(std::filesystem::path const& model_directory, Pre
     partial += ".partial";
     {
         std::ofstream stream(partial, std::ios::binary);
-        stream << preprocessor_json(config) << '\n';
+        stream << preprocessor_json(config, 2) << '\n';
         stream.close();
         if (!stream) { throw Error(ErrorCode::io, path.string() + ": cannot be written: " + std::strerror(errno)); }
     }

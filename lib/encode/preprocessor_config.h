@@ -33,8 +33,8 @@ PreprocessorConfig default_preprocessor_config(ModelConfig const& model);
 /// Throws malformed_checkpoint naming file, key and the values that it may have; unknown keys are errors too.
 PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_directory, ModelConfig const& model);
 
-/// All keys that the kind of input has, as JSON.
-std::string preprocessor_json(PreprocessorConfig const& config);
+/// All keys that the kind of input has, as JSON: in one line, or with `indent` blanks a level.
+std::string preprocessor_json(PreprocessorConfig const& config, int indent = -1);
 
 /// Writes all keys that the kind of input has, whole or not at all. Throws io.
 void write_preprocessor_config(std::filesystem::path const& model_directory, PreprocessorConfig const& config);

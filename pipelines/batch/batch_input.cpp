@@ -1,6 +1,7 @@
 #include "pipelines/batch/batch_input.h"
 
 #include "lib/core/error.h"
+#include "pipelines/table_cells.h"
 
 #include <algorithm>
 #include <array>
@@ -170,17 +171,11 @@ std::vector<BatchInput> pair_up(std::vector<BatchInput> const& files) {
     return pairs;
 }
 
-std::vector<std::string> split_line(std::string line, char separator) {
-    if (line.ends_with('\r')) { line.pop_back(); }
-    std::vector<std::string> cells(1);
-    for (char const c : line) {
-        if (c == separator) {
-            cells.emplace_back();
-        } else {
-            cells.back() += c;
-        }
-    }
-    return cells;
+std::vector<std::string> split_line(std::string_view line, char separator) {
+    if (line.ends_with('\r')) { line.remove_suffix(1); }
+    std::vector<std::string_view> cells;
+    split_cells(line, separator, cells);
+    return {cells.begin(), cells.end()};
 }
 
 /// The rows of a sheet, by name of column.

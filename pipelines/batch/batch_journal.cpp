@@ -182,9 +182,15 @@ void BatchJournal::replace_header(JournalHeader const& header) {
     append(json_of(header).dump());
 }
 
-WrittenFile written_file(std::filesystem::path const& file, std::filesystem::path const& folder) {
-    return {file.lexically_relative(folder).string(), static_cast<index_t>(std::filesystem::file_size(file)),
-            md5_of_file(file)};
+std::vector<WrittenFile> written_files(std::span<std::filesystem::path const> files,
+                                       std::filesystem::path const& folder) {
+    std::vector<WrittenFile> written;
+    written.reserve(files.size());
+    for (auto const& file : files) {
+        written.push_back({file.lexically_relative(folder).string(),
+                           static_cast<index_t>(std::filesystem::file_size(file)), md5_of_file(file)});
+    }
+    return written;
 }
 
 BatchJournal::BatchJournal(std::filesystem::path const& file, JournalHeader const& header)

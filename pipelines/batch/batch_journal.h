@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -129,7 +130,8 @@ private:
     std::map<std::string, InputJournal> inputs_;
 };
 
-/// Of a file below `folder`. Throws io.
-WrittenFile written_file(std::filesystem::path const& file, std::filesystem::path const& folder);
+/// Of files below `folder`. Throws io.
+std::vector<WrittenFile> written_files(std::span<std::filesystem::path const> files,
+                                       std::filesystem::path const& folder);
 
 } // namespace strandwave

@@ -170,11 +170,9 @@ RunReport BatchRun::run(Models models, Threads& threads, UnitListener& listener)
         auto const place = static_cast<std::size_t>(file);
         return block >= begins_[place].first_block && job_.shard.has_block(todo_[place], block);
     };
-    auto options = job_.run;
-    options.per_record = options.per_record || pairs || source.interleaved;
     RecordSource records(std::move(files), source);
     BatchWriter writer(job_, *journal_, todo_, begins_, listener);
-    return run_units(records, models, threads, options, writer);
+    return run_units(records, models, threads, job_.run, writer);
 }
 
 } // namespace strandwave

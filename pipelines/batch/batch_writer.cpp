@@ -4,18 +4,10 @@
 #include "pipelines/classify_files.h"
 #include "pipelines/input_identity.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace strandwave {
 namespace {
-
-void remove_parts(std::vector<std::filesystem::path> const& paths) {
-    std::error_code ignored;
-    for (auto const& path : paths) {
-        std::filesystem::remove(part_path(path), ignored);
-    }
-}
 
 FailedRecord failed_record(UnitFailure const& failure) {
     bool const file = failure.unit.ordinal < 0;
@@ -92,8 +84,7 @@ void BatchWriter::write(UnitResult const& result) {
     }
     auto const row = classify_unit(result, labels, job_.min_probability);
     class_rows_.resize(labels.size() + 1);
-    auto const label = std::find(labels.begin(), labels.end(), row.label);
-    ++class_rows_[static_cast<std::size_t>(label - labels.begin())];
+    ++class_rows_[row.label_index];
     outputs_->write(result, &row);
 }
 
@@ -163,9 +154,7 @@ void BatchWriter::finish(SourceMark const& mark, InputJournal& last) {
         last.sizes = mark.broken ? outputs_->end_broken() : outputs_->end_blocks();
     }
     if (job_.shard.leaves_parts()) { return; }
-    for (auto const& file : outputs_->finish(last.broken ? ".incomplete" : "")) {
-        last.files.push_back(written_file(file, job_.outputs.folder));
-    }
+    last.files = written_files(outputs_->finish(last.broken ? ".incomplete" : ""), job_.outputs.folder);
 }
 
 } // namespace strandwave

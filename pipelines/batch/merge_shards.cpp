@@ -173,11 +173,7 @@ std::vector<WrittenFile> join_blocks(std::vector<ShardFolder> const& shards, Bat
             sizes[i] += stretch.end[i] - stretch.begin[i];
         }
     }
-    std::vector<WrittenFile> files;
-    for (auto const& file : OutputSet(spec, input, sizes).finish(broken ? ".incomplete" : "")) {
-        files.push_back(written_file(file, spec.folder));
-    }
-    return files;
+    return written_files(OutputSet(spec, input, sizes).finish(broken ? ".incomplete" : ""), spec.folder);
 }
 
 } // namespace

@@ -168,10 +168,7 @@ OutputSet::OutputSet(OutputSpec const& spec, BatchInput const& input, std::vecto
             begin = end;
         }
     } catch (...) {
-        for (auto const& path : paths()) { // nobody would know of them
-            std::error_code ignored;
-            std::filesystem::remove(part_path(path), ignored);
-        }
+        remove_parts(paths()); // nobody would know of them
         throw;
     }
 }

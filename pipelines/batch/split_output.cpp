@@ -58,8 +58,7 @@ void SplitOutput::begin_block(index_t ordinal) {
 
 void SplitOutput::write(UnitResult const& result, ClassRow const* row) {
     copy_unclassified(result.unit.ordinal);
-    auto const label = std::find(options_.labels.begin(), options_.labels.end(), row->label);
-    copy(result.unit.name, static_cast<std::size_t>(label - options_.labels.begin()));
+    copy(result.unit.name, row->label_index);
 }
 
 void SplitOutput::copy_unclassified(index_t end_ordinal) {

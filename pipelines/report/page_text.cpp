@@ -1,22 +1,16 @@
 #include "pipelines/report/page_text.h"
 
+#include "formats/utf8.h"
 #include "pipelines/svg.h"
 
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 namespace strandwave {
 namespace {
 
 constexpr char const* kDash = "\xe2\x80\x93";
-
-/// The JSON library's writer puts U+FFFD for what is no UTF-8.
-std::string valid_utf8(std::string_view text) {
-    using nlohmann::json;
-    return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace)).get<std::string>();
-}
 
 std::string formatted(char const* format, double value) {
     char text[64];
@@ -29,7 +23,7 @@ std::string formatted(char const* format, double value) {
 std::string page_text(std::string_view text, std::size_t characters) {
     std::string out;
     // Four bytes a character: what is cut off here would be cut off below.
-    for (char const c : shortened(valid_utf8(text.substr(0, 4 * characters + 4)), characters)) {
+    for (char const c : shortened(repair_utf8(text.substr(0, 4 * characters + 4)), characters)) {
         auto const byte = static_cast<unsigned char>(c);
         switch (c) {
         case '&': out += "&amp;"; break;

@@ -2,6 +2,7 @@
 
 #include "formats/byte_source.h"
 #include "formats/file_bytes.h"
+#include "pipelines/table_cells.h"
 
 #include <algorithm>
 #include <charconv>
@@ -16,7 +17,7 @@ constexpr std::size_t kLongestLine = std::size_t{16} << 20;
 TabTable::TabTable(std::filesystem::path const& path)
     : text_(BgzfSource(open_file_bytes(path), input_name(path), 0)), line_(text_.position()) {
     if (!read_line()) { throw error(ErrorCode::truncated_input, "the file is empty; a header line is missing"); }
-    split();
+    split_cells(row_, '\t', cells_);
     columns_.assign(cells_.begin(), cells_.end());
 }
 
@@ -34,7 +35,7 @@ std::size_t TabTable::column(std::string_view name) const {
 
 bool TabTable::next() {
     if (!read_line()) { return false; }
-    split();
+    split_cells(row_, '\t', cells_);
     if (cells_.size() != columns_.size()) {
         throw error(ErrorCode::malformed_input,
                     std::to_string(cells_.size()) + " cells where the header has " + std::to_string(columns_.size()));
@@ -49,16 +50,6 @@ bool TabTable::read_line() {
         throw error(ErrorCode::truncated_input, "the last line has no end, so the file is cut short");
     }
     return true;
-}
-
-void TabTable::split() {
-    cells_.clear();
-    std::string_view rest = row_;
-    for (auto tab = rest.find('\t'); tab != std::string_view::npos; tab = rest.find('\t')) {
-        cells_.push_back(rest.substr(0, tab));
-        rest.remove_prefix(tab + 1);
-    }
-    cells_.push_back(rest);
 }
 
 index_t TabTable::count(std::size_t column) const {

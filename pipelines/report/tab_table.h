@@ -33,7 +33,6 @@ public:
 
 private:
     bool read_line();
-    void split();
 
     TextCursor text_;
     TextCursor::Position line_;
