@@ -118,12 +118,12 @@ public:
     void progress(TrainingProgress const& progress) override { log_.progress(progress, trainer_.bytes()); }
     void validated(Validation const& validation, Trainer& trainer) override {
         log_.validated(validation);
-        if (validation.best) { write(trainer.state().values); }
+        if (validation.best) { write(trainer.state().learned()); }
     }
     void checkpoint(TrainingCheckpoint const& checkpoint) override {
         write_checkpoint(folder_.checkpoint(), checkpoint);
         log_.write();
-        if (checkpoint.best_step == 0) { write(checkpoint.state.values); } // nothing is held out: the last is the best
+        if (checkpoint.best_step == 0) { write(checkpoint.state.learned()); } // nothing is held out
     }
     bool stop() override { return interrupted(); }
 

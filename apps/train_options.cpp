@@ -97,6 +97,11 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     optimiser.add("--beta2", o.beta2, "Of the second moment")->check(share());
     optimiser.add("--clip", o.max_norm, "Largest norm of all gradients together; 0: any")
         ->check(CLI::NonNegativeNumber);
+    optimiser
+        .add("--ema", o.average_decay,
+             "Decay of a moving average of the parameters, as 0.999, which is validated and written instead of them; "
+             "0: none")
+        ->check(CLI::Range(0.0, 0.999999));
     optimiser.add("--dropout", flags.dropout, "In front of each block and of the head")->check(CLI::Range(0.0, 0.9));
     optimiser
         .add("--freeze-below", flags.freeze_below,

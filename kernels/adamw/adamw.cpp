@@ -46,7 +46,8 @@ void adamw(AdamWArgs const& args) {
                          .decay = 1.0F - step.learning_rate * step.weight_decay,
                          .rate = step.learning_rate / step.correction1,
                          .root = std::sqrt(step.correction2),
-                         .epsilon = step.epsilon};
+                         .epsilon = step.epsilon,
+                         .average_rate = step.average_rate};
     bool const active = args.squared_norm == nullptr || std::isfinite(*args.squared_norm);
     if (active && args.squared_norm != nullptr && step.max_norm > 0) {
         double const most = static_cast<double>(step.max_norm) / (std::sqrt(*args.squared_norm) + 1e-6);

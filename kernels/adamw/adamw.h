@@ -21,9 +21,10 @@ struct AdamWStep {
     float beta2 = 0.999F;
     float epsilon = 1e-8F;
     float weight_decay = 0;
-    float correction1 = 1; ///< 1 - beta1^t of step t = 1, 2, ..., with the beta1 above as rounded to float
-    float correction2 = 1; ///< 1 - beta2^t
-    float max_norm = 0;    ///< of all gradients; 0: no clipping
+    float correction1 = 1;  ///< 1 - beta1^t of step t = 1, 2, ..., with the beta1 above as rounded to float
+    float correction2 = 1;  ///< 1 - beta2^t
+    float max_norm = 0;     ///< of all gradients; 0: no clipping
+    float average_rate = 0; ///< 1 - decay of the average at this step
 };
 
 /// One step of AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101, algorithm 2, as torch.optim.AdamW has it):
@@ -31,12 +32,13 @@ struct AdamWStep {
 ///   p = p * (1 - learning_rate * weight_decay)                          where the block decays
 ///   m = beta1 m + (1 - beta1) g        v = beta2 v + (1 - beta2) g^2
 ///   p = p - (learning_rate / correction1) * m / (sqrt(v) / sqrt(correction2) + epsilon)
+///   average = average + average_rate (p - average)                      Polyak & Juditsky 1992, exponential weights
 ///   working = bf16(p)
-/// A block that is not trainable keeps p, m and v; so do all blocks if *squared_norm is not finite (a step that
+/// A block that is not trainable keeps p, m, v, average; so do all blocks if *squared_norm is not finite (a step that
 /// overflowed is left out). `working` is written for every block in any case.
 /// Precision: fp32, every operation rounded on its own: the same bits on every processor and GPU. Padding behind a
-/// tensor stays 0 where parameters, gradients and moments are 0. Aliasing: none. Throws: shape_mismatch (count is not a
-/// multiple of kParameterBlock).
+/// tensor stays 0 where parameters, gradients, moments and average are 0. Aliasing: none. Throws: shape_mismatch (count
+/// is not a multiple of kParameterBlock).
 struct AdamWArgs {
     float* parameters = nullptr;         ///< [count]
     float const* gradients = nullptr;    ///< [count]
@@ -47,6 +49,7 @@ struct AdamWArgs {
     AdamWStep const* step = nullptr;
     double const* squared_norm = nullptr; ///< of the gradients; null: neither clipped nor checked
     bf16_t* working = nullptr;            ///< [count]; null: none
+    float* average = nullptr;             ///< [count]; null: none
 };
 
 void adamw(AdamWArgs const& args);

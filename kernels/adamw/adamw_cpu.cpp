@@ -25,6 +25,11 @@ HWY_INLINE void update(D d, AdamWArgs const& a, AdamWFactors const& f, bool deca
     hn::StoreU(m, d, a.moment1 + i);
     hn::StoreU(v, d, a.moment2 + i);
     hn::StoreU(p, d, a.parameters + i);
+    if (a.average != nullptr) {
+        auto const average = hn::LoadU(d, a.average + i);
+        auto const towards = hn::Mul(hn::Set(d, f.average_rate), hn::Sub(p, average));
+        hn::StoreU(hn::Add(average, towards), d, a.average + i);
+    }
 }
 
 void adamw_blocks(AdamWArgs const& a, AdamWFactors const& f) {

@@ -12,6 +12,7 @@ struct AdamWFactors {
     float rate;  ///< learning rate / correction1
     float root;  ///< sqrt(correction2)
     float epsilon;
+    float average_rate;
     float clip = 1.0F; ///< of gradients
 };
 

@@ -21,6 +21,7 @@ struct Factors {
     float rate;
     float root;
     float epsilon;
+    float average_rate;
     float clip;
     bool active;
 };
@@ -34,6 +35,7 @@ __device__ Factors factors_of(AdamWStep const& step, double const* squared_norm)
               __fdiv_rn(step.learning_rate, step.correction1),
               __fsqrt_rn(step.correction2),
               step.epsilon,
+              step.average_rate,
               1.0F,
               true};
     if (squared_norm == nullptr) { return f; }
@@ -53,6 +55,17 @@ __device__ void update(Factors const& f, bool decays, float gradient, float& m, 
     float const divisor = __fdiv_rn(__fsqrt_rn(v), f.root) + f.epsilon;
     if (decays) { p *= f.decay; }
     p -= f.rate * __fdiv_rn(m, divisor);
+}
+
+/// Takes a quad of the average towards the parameters.
+__device__ void move_average(float rate, float const (&p)[kQuad], float* to) {
+    float average[kQuad];
+    load(static_cast<float const*>(to), average);
+#pragma unroll
+    for (int e = 0; e < kQuad; ++e) {
+        average[e] += rate * (p[e] - average[e]);
+    }
+    store(average, to);
 }
 
 /// A thread takes a quad, neighbouring threads neighbouring quads; the 16 quads of a parameter block share their flags.
@@ -83,6 +96,7 @@ __global__ void __launch_bounds__(kThreads) adamw_quads(AdamWArgs const a) {
             store(m, a.moment1 + i);
             store(v, a.moment2 + i);
             store(p, a.parameters + i);
+            if (a.average != nullptr) { move_average(f.average_rate, p, a.average + i); }
         }
         if (working != nullptr) { store(p, working + i); }
     }

@@ -33,6 +33,9 @@ void adamw_reference(AdamWState<Real>& state, std::vector<float> const& gradient
         m = beta1 * m + (1 - beta1) * g;
         v = beta2 * v + (1 - beta2) * g * g;
         p -= rate * (m / correction1) / (std::sqrt(v / correction2) + static_cast<Real>(step.epsilon));
+        if (!state.average.empty()) {
+            state.average[i] += static_cast<Real>(step.average_rate) * (p - state.average[i]);
+        }
     }
 }
 

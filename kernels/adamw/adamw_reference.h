@@ -6,10 +6,10 @@
 
 namespace strandwave {
 
-/// Parameters and moments in `Real` (double or float).
+/// Parameters, moments and, unless it is empty, the average in `Real` (double or float).
 template <class Real>
 struct AdamWState {
-    std::vector<Real> parameters, moment1, moment2;
+    std::vector<Real> parameters, moment1, moment2, average = {};
 };
 
 /// Step t = 1, 2, ... of the formula of adamw.h as plain loops; corrections are computed from t.

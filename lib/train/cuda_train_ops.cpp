@@ -80,9 +80,16 @@ public:
         copy_to_host(to, from, bytes, stream());
         parts_->stream.wait();
     }
-    void copy_bytes(void* to, void const* from, index_t bytes) override { copy_on_device(to, from, bytes, stream()); }
-    void zero(void* to, index_t bytes) override { fill_bytes(to, 0, bytes, stream()); }
+    void copy_bytes(void* to, void const* from, index_t bytes) override {
+        enter();
+        copy_on_device(to, from, bytes, stream());
+    }
+    void zero(void* to, index_t bytes) override {
+        enter();
+        fill_bytes(to, 0, bytes, stream());
+    }
     void wait() override { parts_->stream.wait(); }
+    GpuStream stream() const noexcept override { return parts_->stream.get(); }
 
     void set_records(std::span<PackedSegment const> segments) override {
         for (bool const reverse : {false, true}) {
@@ -280,7 +287,6 @@ private:
     };
 
     void enter() const { use_gpu(device_.gpu); }
-    GpuStream stream() const { return parts_->stream.get(); }
     void* scratch() const { return parts_->scratch.data(); }
     float* floats() const { return static_cast<float*>(scratch()); }
     double* doubles() const { return static_cast<double*>(scratch()); }

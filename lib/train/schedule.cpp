@@ -28,6 +28,8 @@ AdamWStep adamw_step(OptimizerOptions const& options, index_t step, index_t step
     s.correction1 = static_cast<float>(1 - std::pow(static_cast<double>(s.beta1), static_cast<double>(step)));
     s.correction2 = static_cast<float>(1 - std::pow(static_cast<double>(s.beta2), static_cast<double>(step)));
     s.max_norm = static_cast<float>(options.max_norm);
+    auto const t = static_cast<double>(step);
+    s.average_rate = static_cast<float>(1 - std::min(options.average_decay, (1 + t) / (10 + t)));
     return s;
 }
 

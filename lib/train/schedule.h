@@ -16,6 +16,10 @@ struct OptimizerOptions {
     double beta2 = 0.95;
     double epsilon = 1e-8;
     double max_norm = 1.0; ///< of all gradients; 0: no clipping
+    /// > 0: an exponential moving average of the parameters goes along (Polyak & Juditsky 1992,
+    /// doi:10.1137/0330046), at step t with decay min(average_decay, (1 + t) / (10 + t)), so that what the first steps
+    /// leave behind is soon forgotten.
+    double average_decay = 0;
 };
 
 /// The learning rate of step `step` (1, 2, .. steps).

@@ -6,6 +6,7 @@
 #include "kernels/cuda/row_blocks.h"
 #include "kernels/pooling/segment_pooling.h"
 #include "lib/core/device.h"
+#include "lib/cuda/stream.h"
 
 #include <cstdint>
 #include <functional>
@@ -100,6 +101,7 @@ public:
     virtual void copy_bytes(void* to, void const* from, index_t bytes) = 0;
     virtual void zero(void* to, index_t bytes) = 0;
     virtual void wait() = 0;
+    virtual GpuStream stream() const noexcept { return nullptr; } ///< that a GPU's ops run on, in order
 
     /// The records that conv and scan see from now on, and what `pool` makes of them.
     virtual void set_records(std::span<PackedSegment const> segments) = 0;

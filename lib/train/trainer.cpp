@@ -3,14 +3,14 @@
 #include "lib/core/error.h"
 #include "lib/core/random.h"
 #include "lib/train/batch_pieces.h"
+#include "lib/train/device_queue.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace strandwave {
 namespace {
-
-constexpr index_t kPending = 256; ///< reports that wait on the device
 
 index_t counted(TrainBatch const& batch) {
     if (batch.token_targets.empty()) { return batch.records(); }
@@ -25,25 +25,32 @@ std::uint64_t step_seed(std::uint64_t seed, index_t step, index_t part) {
 
 } // namespace
 
-/// A part of each batch, with gradients of its own. The first one has the parameters and steps the optimiser.
+/// A part of each batch, with gradients of its own. The first one, or each on a device of its own, has the parameters
+/// and steps the optimiser.
 struct Trainer::Shard {
     std::unique_ptr<TrainOps> ops;
     MatrixStore memory;
     DeviceParameters parameters;
     std::optional<TrainModel> model;
     index_t number = 0;
-    LossSums host_sums; ///< of the step, on the processor
+    DeviceQueue<LossSums> sums; ///< of every batch or piece
+    index_t step_sums = 0;      ///< of them, those of the step under way
 
-    // Of the first shard only.
+    // Of replicas only.
     float* moment1 = nullptr;
     float* moment2 = nullptr;
+    float* average = nullptr; ///< null: none
     std::uint8_t* flags = nullptr;
     AdamWStep* step = nullptr;
     double* squared_norm = nullptr;
-    LossSums* pending_sums = nullptr; ///< [kPending]
-    double* pending_norms = nullptr;  ///< [kPending]
+    std::optional<DeviceQueue<double>> norms; ///< squared, of every step
 
-    explicit Shard(std::unique_ptr<TrainOps> ops_) : ops(std::move(ops_)), memory(*ops) {}
+    explicit Shard(std::unique_ptr<TrainOps> ops_) : ops(std::move(ops_)), memory(*ops), sums(*ops, memory) {}
+
+    void keep_sums() {
+        sums.push(model->device_sums());
+        ++step_sums;
+    }
 
     template <class T>
     T* put(std::span<T const> values) {
@@ -53,24 +60,38 @@ struct Trainer::Shard {
         return to;
     }
 
-    void make_parameters(ModelParameters const& model_, TrainerState const& state, index_t first_layer) {
+    void make_parameters(ModelParameters const& model_, TrainerState const& state, TrainerOptions const& options) {
         parameters.model = &model_;
         parameters.values = put(std::span(state.values));
         moment1 = put(std::span(state.moment1));
         moment2 = put(std::span(state.moment2));
-        auto const bytes = parameter_flags(model_, first_layer);
+        if (options.optimizer.average_decay > 0) { average = put(std::span(state.learned())); }
+        auto const bytes = parameter_flags(model_, options.model.first_layer);
         flags = put(std::span<std::uint8_t const>(bytes));
         step = memory.array<AdamWStep>(1);
         squared_norm = memory.array<double>(1);
-        pending_sums = memory.array<LossSums>(kPending);
-        pending_norms = memory.array<double>(kPending);
+        norms.emplace(*ops, memory);
         parameters.working_type = ops->activation();
         parameters.working = parameters.values;
         if (parameters.working_type == DType::bf16) {
-            Matrix const copy = memory.matrix(DType::bf16, 1, model_.size);
-            ops->copy({parameters.values, DType::f32, 1, model_.size}, copy);
-            parameters.working = copy.data;
+            parameters.working = memory.matrix(DType::bf16, 1, model_.size).data;
+            round_parameters();
         }
+    }
+
+    /// The working copy out of the parameters.
+    void round_parameters() {
+        index_t const size = parameters.model->size;
+        ops->copy({parameters.values, DType::f32, 1, size}, {parameters.working, parameters.working_type, 1, size});
+    }
+
+    /// Parameters and their average change places, by way of the gradients, which every step makes from zero.
+    void swap_average() {
+        index_t const bytes = parameters.model->size * dtype_bytes(DType::f32);
+        ops->copy_bytes(parameters.gradients, parameters.values, bytes);
+        ops->copy_bytes(parameters.values, average, bytes);
+        ops->copy_bytes(average, parameters.gradients, bytes);
+        if (parameters.working != parameters.values) { round_parameters(); }
     }
 
     void make_gradients(index_t size) { parameters.gradients = memory.array<float>(size); }
@@ -84,11 +105,16 @@ struct Trainer::Shard {
 Trainer::Trainer(ModelParameters const& parameters, TrainerState const& state, Threads const& threads,
                  TrainerOptions const& options)
     : parameters_(parameters), threads_(threads), options_(options), step_(state.step) {
-    for (index_t i = 0; i < (options.device.is_gpu() ? 1 : kShards); ++i) {
-        auto shard = std::make_unique<Shard>(make_train_ops(options.device, options.dtype));
-        shard->number = i;
-        if (i == 0) {
-            shard->make_parameters(parameters, state, options.model.first_layer);
+    std::vector<Device> devices(options.device.is_gpu() ? 1 : kShards, options.device);
+    if (options.exchange) {
+        devices = options.exchange->devices();
+        replicas_ = static_cast<index_t>(devices.size());
+    }
+    for (Device const device : devices) {
+        auto shard = std::make_unique<Shard>(make_train_ops(device, options.dtype));
+        shard->number = static_cast<index_t>(shards_.size());
+        if (shard->number < replicas_) {
+            shard->make_parameters(parameters, state, options);
         } else {
             shard->parameters = shards_.front()->parameters;
         }
@@ -120,12 +146,12 @@ void Trainer::step(std::span<TrainBatch const> batches) {
     } else {
         std::vector<std::vector<TrainBatch>> parts(shards_.size());
         for (auto const& batch : batches) {
-            auto split = split_batch(batch, kShards, parameters_.config.frame_length);
+            auto split = split_batch(batch, static_cast<index_t>(parts.size()), parameters_.config.frame_length);
             for (std::size_t i = 0; i < split.size(); ++i) {
                 parts[i].push_back(std::move(split[i]));
             }
         }
-        threads_.parallel_for(kShards, [&](index_t i) {
+        threads_.parallel_for(static_cast<index_t>(parts.size()), [&](index_t i) {
             auto const n = static_cast<std::size_t>(i);
             run_shard(*shards_[n], parts[n], scale);
         });
@@ -140,7 +166,7 @@ void Trainer::run_shard(Shard& shard, std::span<TrainBatch const> batches, float
         shard.ops->zero(shard.parameters.gradients, parameters_.size * dtype_bytes(DType::f32));
         shard.model->refresh();
     });
-    shard.host_sums = {};
+    shard.step_sums = 0;
     index_t part = shard.number;
     for (auto const& batch : batches) {
         if (batch.records() == 0) { continue; }
@@ -154,7 +180,7 @@ void Trainer::run_batch(Shard& shard, TrainBatch const& batch, float scale, std:
     if (options_.piece > 0) { return run_pieces(shard, batch, scale); }
     shard.model->put(batch, scale, seed);
     shard.model->forward_backward();
-    keep_sums(shard);
+    shard.keep_sums();
 }
 
 /// Back-propagation through time in pieces: see TrainModel.
@@ -172,20 +198,19 @@ void Trainer::run_pieces(Shard& shard, TrainBatch const& batch, float scale) {
     for (auto const& piece : pieces) {
         put(piece);
         shard.model->forward_backward();
-        keep_sums(shard);
+        shard.keep_sums();
     }
 }
 
-void Trainer::keep_sums(Shard& shard) {
-    if (shards_.size() > 1) {
-        shard.host_sums += shard.model->sums();
-    } else {
-        record_sums(shard);
-    }
-}
-
-/// Sums the gradients of all shards into the first one's, in order.
+/// Sums the gradients of all shards: of replicas into each of them, else into the first one's, in order.
 void Trainer::add_shards() {
+    if (options_.exchange) {
+        std::vector<GradientExchange::Part> parts;
+        for (auto const& shard : shards_) {
+            parts.push_back({shard->ops.get(), shard->parameters.gradients});
+        }
+        return options_.exchange->sum(parts, parameters_.size);
+    }
     constexpr index_t kRun = 1 << 14;
     index_t const size = parameters_.size;
     threads_.parallel_for((size + kRun - 1) / kRun, [&](index_t run) {
@@ -198,8 +223,21 @@ void Trainer::add_shards() {
 }
 
 void Trainer::update() {
-    auto& shard = *shards_.front();
     AdamWStep const step = adamw_step(options_.optimizer, step_, options_.steps);
+    for (index_t i = 0; i < replicas_; ++i) {
+        update(*shards_[static_cast<std::size_t>(i)], step);
+    }
+    Waiting waiting;
+    waiting.report.step = step_;
+    waiting.report.learning_rate = learning_rate(options_.optimizer, step_, options_.steps);
+    for (auto const& shard : shards_) {
+        waiting.sums.push_back(shard->step_sums);
+    }
+    waiting_.push_back(std::move(waiting));
+}
+
+/// Of one replica, by the gradients of all.
+void Trainer::update(Shard& shard, AdamWStep const& step) {
     shard.ops->upload(shard.step, &step, sizeof(step));
     shard.ops->replay(2, [&] {
         shard.ops->squared_norm(shard.parameters.gradients, shard.flags, parameters_.size, shard.squared_norm);
@@ -214,72 +252,65 @@ void Trainer::update() {
         args.squared_norm = shard.squared_norm;
         args.working =
             shard.parameters.working_type == DType::bf16 ? static_cast<bf16_t*>(shard.parameters.working) : nullptr;
+        args.average = shard.average;
         shard.ops->adamw(args);
     });
-    StepReport report;
-    report.step = step_;
-    report.learning_rate = learning_rate(options_.optimizer, step_, options_.steps);
-    for (auto const& s : shards_) {
-        report.sums += s->host_sums;
-    }
-    waiting_.push_back({report, pending_});
-    shard.ops->copy_bytes(shard.pending_norms + (static_cast<index_t>(waiting_.size()) - 1), shard.squared_norm,
-                          sizeof(double));
-    if (waiting_.size() == static_cast<std::size_t>(kPending)) { collect(); }
-}
-
-/// Keeps the sums of a batch on the device until they are asked for.
-void Trainer::record_sums(Shard& shard) {
-    if (pending_ == kPending) { collect(); }
-    shard.ops->copy_bytes(shard.pending_sums + pending_, shard.model->device_sums(), sizeof(LossSums));
-    ++pending_;
-}
-
-/// Brings what waits on the device into reports_; sums of a step that is not done yet wait on the host.
-void Trainer::collect() {
-    auto& shard = *shards_.front();
-    std::vector<LossSums> sums(static_cast<std::size_t>(pending_));
-    std::vector<double> norms(waiting_.size());
-    shard.ops->download(sums.data(), shard.pending_sums, pending_ * static_cast<index_t>(sizeof(LossSums)));
-    shard.ops->download(norms.data(), shard.pending_norms, static_cast<index_t>(norms.size() * sizeof(double)));
-    std::size_t next = 0;
-    for (std::size_t i = 0; i < waiting_.size(); ++i) {
-        auto report = waiting_[i].report;
-        report.sums += unfinished_;
-        unfinished_ = {};
-        for (; next < static_cast<std::size_t>(waiting_[i].sums_end); ++next) {
-            report.sums += sums[next];
-        }
-        report.gradient_norm = std::sqrt(norms[i]);
-        reports_.push_back(report);
-    }
-    for (; next < sums.size(); ++next) {
-        unfinished_ += sums[next];
-    }
-    waiting_.clear();
-    pending_ = 0;
+    shard.norms->push(shard.squared_norm);
 }
 
 std::vector<StepReport> Trainer::reports() {
-    collect();
-    return std::exchange(reports_, {});
+    std::vector<StepReport> reports;
+    for (auto& waiting : std::exchange(waiting_, {})) {
+        auto& report = waiting.report;
+        for (std::size_t i = 0; i < shards_.size(); ++i) {
+            for (index_t n = 0; n < waiting.sums[i]; ++n) {
+                report.sums += shards_[i]->sums.pop();
+            }
+        }
+        report.gradient_norm = pop_norm(report.step);
+        reports.push_back(report);
+    }
+    return reports;
+}
+
+/// The norm of all gradients in the oldest step that waits. Replicas have to agree on it to the bit: after one that
+/// does not, they are different models.
+double Trainer::pop_norm(index_t step) {
+    double const squared = shards_.front()->norms->pop();
+    for (index_t i = 1; i < replicas_; ++i) {
+        auto& shard = *shards_[static_cast<std::size_t>(i)];
+        if (std::bit_cast<std::uint64_t>(shard.norms->pop()) != std::bit_cast<std::uint64_t>(squared)) {
+            throw Error(ErrorCode::device, "step " + std::to_string(step) + ": device " + std::to_string(i) +
+                                               " has other gradients than the first: they are not one model any more");
+        }
+    }
+    return std::sqrt(squared);
 }
 
 LossSums Trainer::evaluate(TrainBatch const& batch, std::vector<float>* outputs) {
     auto const parts = split_batch(batch, static_cast<index_t>(shards_.size()), parameters_.config.frame_length);
     std::vector<LossSums> sums(parts.size());
     std::vector<std::vector<float>> logits(parts.size());
+    swap_average();
     threads_.parallel_for(static_cast<index_t>(parts.size()), [&](index_t i) {
         auto const n = static_cast<std::size_t>(i);
         if (parts[n].records() == 0) { return; }
         sums[n] = evaluate_part(*shards_[n], parts[n], outputs == nullptr ? nullptr : &logits[n]);
     });
+    swap_average();
     LossSums all;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         all += sums[i];
         if (outputs != nullptr) { outputs->insert(outputs->end(), logits[i].begin(), logits[i].end()); }
     }
     return all;
+}
+
+/// Goes over to the averaged parameters, and back.
+void Trainer::swap_average() {
+    for (auto const& shard : shards_) {
+        if (shard->average != nullptr) { shard->swap_average(); }
+    }
 }
 
 LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs) {
@@ -300,10 +331,11 @@ LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vect
     return model.sums();
 }
 
-TrainerState Trainer::state() {
-    auto& shard = *shards_.front();
+TrainerState Trainer::state(index_t replica) {
+    auto& shard = *shards_.at(static_cast<std::size_t>(replica));
     return {step_, shard.download(shard.parameters.values), shard.download(shard.moment1),
-            shard.download(shard.moment2)};
+            shard.download(shard.moment2),
+            shard.average == nullptr ? std::vector<float>() : shard.download(shard.average)};
 }
 
 std::vector<TrainBatch> split_batch(TrainBatch const& batch, index_t parts, index_t frame_length) {

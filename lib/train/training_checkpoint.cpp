@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <vector>
 
 namespace strandwave {
 namespace {
@@ -36,7 +37,7 @@ void write_checkpoint(std::filesystem::path const& path, TrainingCheckpoint cons
     auto const& state = checkpoint.state;
     auto const size = static_cast<index_t>(state.values.size());
     std::array<std::int64_t, 2> const steps = {state.step, checkpoint.best_step};
-    std::array<TensorToWrite, 7> const tensors = {{
+    std::vector<TensorToWrite> tensors = {
         {"values", DType::f32, {size}, std::as_bytes(std::span(state.values))},
         {"moment1", DType::f32, {size}, std::as_bytes(std::span(state.moment1))},
         {"moment2", DType::f32, {size}, std::as_bytes(std::span(state.moment2))},
@@ -44,7 +45,10 @@ void write_checkpoint(std::filesystem::path const& path, TrainingCheckpoint cons
         {"best_step", DType::i64, {1}, std::as_bytes(std::span(steps).last(1))},
         {"best_score", DType::f64, {1}, std::as_bytes(std::span(&checkpoint.best_score, 1))},
         {"run", DType::u8, {static_cast<index_t>(checkpoint.run.size())}, std::as_bytes(std::span(checkpoint.run))},
-    }};
+    };
+    if (!state.average.empty()) {
+        tensors.push_back({"average", DType::f32, {size}, std::as_bytes(std::span(state.average))});
+    }
     write_safetensors(path, tensors);
 }
 
@@ -56,6 +60,7 @@ TrainingCheckpoint read_checkpoint(std::filesystem::path const& path, index_t si
         checkpoint.state.values = read_vector(store, "values", size);
         checkpoint.state.moment1 = read_vector(store, "moment1", size);
         checkpoint.state.moment2 = read_vector(store, "moment2", size);
+        if (store.find("average") != nullptr) { checkpoint.state.average = read_vector(store, "average", size); }
         checkpoint.state.step = read_number<std::int64_t>(store, "step");
         checkpoint.best_step = read_number<std::int64_t>(store, "best_step");
         checkpoint.best_score = read_number<double>(store, "best_score");

@@ -1,3 +1,5 @@
+#include "lib/checkpoint/tensor_store.h"
+#include "lib/train/parameters.h"
 #include "tests/support/run_program.h"
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
@@ -129,6 +131,20 @@ TEST_F(TrainTest, WritesAModelThatClassifiesAndATableOfItsTraining) {
     EXPECT_EQ(read_text(folder() / "new" / "training" / "curves.svg").rfind("<svg", 0), 0U);
 }
 
+TEST_F(TrainTest, AnAverageOfTheParametersIsWrittenInsteadOfThem) {
+    ASSERT_EQ(train(genomes({"-q", "--steps", "5", "-o", "plain"})).exit_code, 0);
+    ASSERT_EQ(train(genomes({"-q", "--steps", "5", "--ema", "0.5", "-o", "averaged"})).exit_code, 0);
+    auto const checkpoint = [&](std::string const& directory) {
+        return open_checkpoint(folder() / directory / "training" / "checkpoint.safetensors");
+    };
+    auto const averaged = checkpoint("averaged");
+    EXPECT_EQ(read_f32(*averaged.find("values")), read_f32(*checkpoint("plain").find("values")));
+    auto const written = open_checkpoint(folder() / "averaged");
+    auto const parameters = find_parameters(read_model_config(folder() / "averaged", written), written);
+    EXPECT_EQ(read_parameters(parameters, written), read_f32(*averaged.find("average")));
+    EXPECT_NE(weights("averaged"), weights("plain"));
+}
+
 TEST_F(TrainTest, TheWrittenOptionsMakeTheSameModel) {
     ASSERT_EQ(train(genomes({"--steps", "5", "--held-out", "0.3", "--validate-every", "2", "--reverse-complement",
                              "--dropout", "0.2", "--learning-rate", "3e-3", "--seed", "7", "-o", "first"}))
@@ -148,8 +164,9 @@ TEST_F(TrainTest, TheWrittenOptionsMakeTheSameModel) {
 }
 
 TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
-    Strings const options = genomes({"-q", "--steps", "600", "--validate-every", "30", "--checkpoint-every", "20",
-                                     "--held-out", "0.2", "--validation-examples", "2", "--dropout", "0.1"});
+    Strings const options =
+        genomes({"-q", "--steps", "600", "--validate-every", "30", "--checkpoint-every", "20", "--held-out", "0.2",
+                 "--validation-examples", "2", "--dropout", "0.1", "--ema", "0.9"});
     auto const into = [&](std::string const& directory, Strings more = {}) {
         more.insert(more.end(), {"-o", directory});
         more.insert(more.begin(), options.begin(), options.end());

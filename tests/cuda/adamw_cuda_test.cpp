@@ -22,9 +22,10 @@ class AdamWCuda : public testing::GpuTest {};
 struct Problem {
     explicit Problem(index_t blocks)
         : count(blocks * kParameterBlock), parameters(1, count), gradients(1, count), moment1(1, count),
-          moment2(1, count), working(static_cast<std::size_t>(count)), gpu_parameters(DType::f32, 1, count),
-          gpu_gradients(DType::f32, 1, count), gpu_moment1(DType::f32, 1, count), gpu_moment2(DType::f32, 1, count),
-          gpu_working(DType::bf16, 1, count), gpu_norm(1), scratch(squared_norm_scratch_doubles()) {
+          moment2(1, count), average(1, count), working(static_cast<std::size_t>(count)),
+          gpu_parameters(DType::f32, 1, count), gpu_gradients(DType::f32, 1, count), gpu_moment1(DType::f32, 1, count),
+          gpu_moment2(DType::f32, 1, count), gpu_average(DType::f32, 1, count), gpu_working(DType::bf16, 1, count),
+          gpu_norm(1), scratch(squared_norm_scratch_doubles()) {
         Random random(7);
         for (index_t block = 0; block < blocks; ++block) {
             flags.push_back(static_cast<std::uint8_t>((block + 3) % 4));
@@ -32,6 +33,8 @@ struct Problem {
         parameters.fill([&] { return random.normal(); });
         moment1.fill([&] { return 0.1 * random.normal(); });
         moment2.fill([&] { return 0.1 * random.uniform(); });
+        average.fill([&] { return random.normal(); });
+        gpu_average.put(average.view());
         gpu_flags = upload(flags.data(), blocks);
         gpu_parameters.put(parameters.view());
         gpu_moment1.put(moment1.view());
@@ -42,6 +45,7 @@ struct Problem {
         Random random(static_cast<std::uint64_t>(t));
         gradients.fill([&] { return std::pow(10.0, random.uniform(-6.0, 0.0)) * random.normal(); });
         gpu_gradients.put(gradients.view());
+        step.average_rate = 1.0F / static_cast<float>(t + 1);
         step.correction1 = static_cast<float>(1 - std::pow(static_cast<double>(step.beta1), t));
         step.correction2 = static_cast<float>(1 - std::pow(static_cast<double>(step.beta2), t));
         squared_norm(gradients.data(), flags.data(), count, &norm);
@@ -49,14 +53,15 @@ struct Problem {
 
     void run_cpu() {
         adamw({parameters.data(), gradients.data(), moment1.data(), moment2.data(), flags.data(), count, &step, &norm,
-               working.data()});
+               working.data(), average.data()});
     }
     /// With the norm of the processor, which is summed in another order.
     void run_gpu() {
         auto const gpu_step = upload(&step, 1);
         auto const given_norm = upload(&norm, 1);
         adamw_cuda({gpu_parameters.data(), gpu_gradients.data(), gpu_moment1.data(), gpu_moment2.data(),
-                    gpu_flags.data(), count, gpu_step.data(), given_norm.data(), gpu_working.view().as<bf16_t>()},
+                    gpu_flags.data(), count, gpu_step.data(), given_norm.data(), gpu_working.view().as<bf16_t>(),
+                    gpu_average.data()},
                    nullptr);
         wait_for_gpu();
     }
@@ -65,6 +70,7 @@ struct Problem {
         expect_same(parameters, gpu_parameters, "parameters");
         expect_same(moment1, gpu_moment1, "moment1");
         expect_same(moment2, gpu_moment2, "moment2");
+        expect_same(average, gpu_average, "average");
         auto const rounded = download(gpu_working.view().as<bf16_t>(), count);
         for (std::size_t i = 0; i < rounded.size(); ++i) {
             ASSERT_EQ(rounded[i].bits, working[i].bits) << "working copy, element " << i;
@@ -80,9 +86,9 @@ struct Problem {
     std::vector<std::uint8_t> flags;
     AdamWStep step{.learning_rate = 0.01F, .weight_decay = 0.1F, .max_norm = 0.7F};
     double norm = 0;
-    GuardedMatrix parameters, gradients, moment1, moment2;
+    GuardedMatrix parameters, gradients, moment1, moment2, average;
     std::vector<bf16_t> working;
-    GpuMatrix gpu_parameters, gpu_gradients, gpu_moment1, gpu_moment2, gpu_working;
+    GpuMatrix gpu_parameters, gpu_gradients, gpu_moment1, gpu_moment2, gpu_average, gpu_working;
     DeviceArray<std::uint8_t> gpu_flags;
     DeviceArray<double> gpu_norm, scratch;
 };
@@ -142,7 +148,7 @@ TEST_F(AdamWCuda, AStepThatOverflowedIsLeftOut) {
     p.expect_same_bits(); // the working copy is written
 }
 
-TEST_F(AdamWCuda, NeedsNeitherANormNorAWorkingCopy) {
+TEST_F(AdamWCuda, NeedsNeitherNormNorWorkingCopyNorAverage) {
     Problem p(4);
     p.step.max_norm = 0;
     p.draw_gradients(1);

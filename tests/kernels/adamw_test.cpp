@@ -20,12 +20,15 @@ constexpr std::uint8_t kBoth = kTrainable | kWeightDecay;
 
 /// Four blocks: trained with and without decay, and two that are left alone.
 struct Problem {
-    Problem() : parameters(1, kCount), gradients(1, kCount), moment1(1, kCount), moment2(1, kCount), working(kCount) {
+    Problem()
+        : parameters(1, kCount), gradients(1, kCount), moment1(1, kCount), moment2(1, kCount), average(1, kCount),
+          working(kCount) {
         Random random(7);
         parameters.fill([&] { return random.normal(); });
         gradients.fill([&] { return random.normal(); });
         moment1.fill([] { return 0.0; });
         moment2.fill([] { return 0.0; });
+        average.fill([&] { return random.normal(); });
     }
 
     void at_step(int t) {
@@ -41,12 +44,13 @@ struct Problem {
                 .count = kCount,
                 .step = &step,
                 .squared_norm = &norm,
-                .working = working.data()};
+                .working = working.data(),
+                .average = average.data()};
     }
     void run() {
         squared_norm(gradients.data(), flags.data(), kCount, &norm);
         adamw(args());
-        for (auto* matrix : {&parameters, &gradients, &moment1, &moment2}) {
+        for (auto* matrix : {&parameters, &gradients, &moment1, &moment2, &average}) {
             matrix->expect_guards("a vector");
         }
     }
@@ -54,9 +58,9 @@ struct Problem {
 
     static constexpr index_t kCount = 4 * kParameterBlock;
     std::vector<std::uint8_t> flags{kBoth, kWeightDecay, kTrainable, 0};
-    AdamWStep step{.learning_rate = 0.01F, .weight_decay = 0.1F, .max_norm = 0.0F};
+    AdamWStep step{.learning_rate = 0.01F, .weight_decay = 0.1F, .max_norm = 0.0F, .average_rate = 0.03F};
     double norm = 0;
-    GuardedMatrix parameters, gradients, moment1, moment2;
+    GuardedMatrix parameters, gradients, moment1, moment2, average;
     std::vector<bf16_t> working;
 };
 
@@ -85,11 +89,13 @@ void expect_near_reference(float max_norm) {
     auto const wide = [](std::vector<float> const& from) { return std::vector<double>(from.begin(), from.end()); };
     auto const start = p.values(p.parameters);
     std::vector<float> const zeros(start.size(), 0.0F);
-    AdamWState<double> exact{wide(start), wide(zeros), wide(zeros)};
-    AdamWState<float> plain{start, zeros, zeros};
+    auto const average = p.values(p.average);
+    AdamWState<double> exact{wide(start), wide(zeros), wide(zeros), wide(average)};
+    AdamWState<float> plain{start, zeros, zeros, average};
     Random random(1);
     for (int t = 1; t <= 30; ++t) {
         p.at_step(t);
+        p.step.average_rate = 1.0F / static_cast<float>(t + 1);
         p.gradients.fill([&] { return std::pow(10.0, random.uniform(-6.0, 0.0)) * random.normal(); });
         p.run();
         auto const gradients = p.values(p.gradients);
@@ -99,6 +105,7 @@ void expect_near_reference(float max_norm) {
     testing::expect_within_twice(p.parameters.view(), exact.parameters.data(), plain.parameters.data());
     testing::expect_within_twice(p.moment1.view(), exact.moment1.data(), plain.moment1.data());
     testing::expect_within_twice(p.moment2.view(), exact.moment2.data(), plain.moment2.data());
+    testing::expect_within_twice(p.average.view(), exact.average.data(), plain.average.data());
 }
 
 TEST(AdamW, IsWithinTwiceTheErrorOfAPlainLoop) {
@@ -111,20 +118,26 @@ TEST(AdamW, IsWithinTwiceTheErrorOfAPlainLoop) {
 
 TEST(AdamW, EveryInstructionSetGivesTheSameBits) {
     std::vector<float> first;
+    std::vector<float> average;
     testing::on_every_simd_target([&] {
         Problem p;
         for (int t = 1; t <= 5; ++t) {
             p.at_step(t);
             p.run();
         }
-        if (first.empty()) { first = p.values(p.parameters); }
+        if (first.empty()) {
+            first = p.values(p.parameters);
+            average = p.values(p.average);
+        }
         EXPECT_EQ(p.values(p.parameters), first);
+        EXPECT_EQ(p.values(p.average), average);
     });
 }
 
 TEST(AdamW, LeavesOtherBlocksAloneAndRoundsThemAll) {
     Problem p;
     auto const before = p.values(p.parameters);
+    auto const average = p.values(p.average);
     p.at_step(1);
     p.run();
     auto const after = p.values(p.parameters);
@@ -132,6 +145,7 @@ TEST(AdamW, LeavesOtherBlocksAloneAndRoundsThemAll) {
         bool const trained = (p.flags[i / kParameterBlock] & kTrainable) != 0;
         EXPECT_EQ(after[i] != before[i], trained) << i;
         EXPECT_EQ(p.moment1.data()[i] != 0.0F, trained) << i;
+        EXPECT_EQ(p.average.data()[i] != average[i], trained) << i;
         EXPECT_EQ(p.working[i].bits, to_bf16(after[i]).bits) << i;
     }
 }
@@ -164,18 +178,36 @@ TEST(AdamW, AStepThatOverflowedIsLeftOut) {
     for (float const bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
         Problem p;
         auto const before = p.values(p.parameters);
+        auto const average = p.values(p.average);
         p.gradients.data()[3] = bad;
         p.at_step(1);
         p.run();
         EXPECT_FALSE(std::isfinite(p.norm));
         EXPECT_EQ(p.values(p.parameters), before);
+        EXPECT_EQ(p.values(p.average), average);
         EXPECT_EQ(p.values(p.moment1), std::vector<float>(before.size(), 0.0F));
         EXPECT_EQ(p.values(p.moment2), std::vector<float>(before.size(), 0.0F));
         EXPECT_EQ(p.working[3].bits, to_bf16(before[3]).bits);
     }
 }
 
-TEST(AdamW, NeedsNeitherANormNorAWorkingCopy) {
+/// Of parameters that stay where they are: average - p shrinks by 1 - rate a step.
+TEST(AdamW, TheAverageGoesToTheParameters) {
+    Problem p;
+    p.flags.assign(4, kTrainable);
+    p.gradients.fill([] { return 0.0; });
+    p.parameters.fill([] { return 2.0; });
+    p.average.fill([] { return -6.0; });
+    p.step.average_rate = 0.25F;
+    for (int t = 1; t <= 3; ++t) {
+        p.at_step(t);
+        p.run();
+    }
+    EXPECT_EQ(p.values(p.average), std::vector<float>(Problem::kCount, 2.0F - 8.0F * 0.75F * 0.75F * 0.75F));
+    EXPECT_EQ(p.values(p.parameters), std::vector<float>(Problem::kCount, 2.0F));
+}
+
+TEST(AdamW, NeedsNeitherNormNorWorkingCopyNorAverage) {
     Problem with;
     Problem without;
     with.at_step(1);
@@ -184,6 +216,7 @@ TEST(AdamW, NeedsNeitherANormNorAWorkingCopy) {
     auto args = without.args();
     args.squared_norm = nullptr;
     args.working = nullptr;
+    args.average = nullptr;
     adamw(args);
     EXPECT_EQ(with.values(with.parameters), without.values(without.parameters));
     args.count = 0;

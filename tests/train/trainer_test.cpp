@@ -43,6 +43,7 @@ TrainerOptions options(index_t steps) {
     o.optimizer.warmup_steps = 2;
     o.optimizer.learning_rate = 3e-3;
     o.device = test::load_options().device;
+    o.optimizer.average_decay = 0.4;
     return o;
 }
 
@@ -65,6 +66,7 @@ void expect_same(TrainerState const& a, TrainerState const& b) {
     EXPECT_EQ(a.values, b.values);
     EXPECT_EQ(a.moment1, b.moment1);
     EXPECT_EQ(a.moment2, b.moment2);
+    EXPECT_EQ(a.average, b.average);
 }
 
 TEST(Trainer, GoesOnFromACheckpointToTheSameBits) {
@@ -86,6 +88,49 @@ TEST(Trainer, GoesOnFromACheckpointToTheSameBits) {
     expect_same(again.state, checkpoint.state);
     expect_same(train(b, threads, 3, 6, again.state), whole);
     EXPECT_NE(whole.values, b.state.values);
+}
+
+/// Its decay is 2/11, 3/12, 4/13, .. and then what was asked for.
+TEST(Trainer, TheAverageIsThatOfTheParametersOfAllSteps) {
+    Beginning const b;
+    Threads const threads(2);
+    Trainer trainer(b.parameters, b.state, threads, options(8));
+    auto wanted = b.state.values;
+    for (index_t t = 1; t <= 8; ++t) {
+        TrainBatch const one = batch(b.shape, 1); // of one shape: a GPU replays the later steps
+        trainer.step({&one, 1});
+        auto const state = trainer.state();
+        auto const rate =
+            static_cast<float>(1 - std::min(0.4, (1.0 + static_cast<double>(t)) / (10.0 + static_cast<double>(t))));
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            wanted[i] += rate * (state.values[i] - wanted[i]);
+        }
+        EXPECT_EQ(state.average, wanted) << "step " << t;
+    }
+    EXPECT_NE(wanted, trainer.state().values);
+}
+
+TEST(Trainer, EvaluatesTheAverageAndTrainsOnFromTheParameters) {
+    Beginning const b;
+    Threads const threads(2);
+    TrainBatch const one = batch(b.shape, 1);
+    Trainer asked(b.parameters, b.state, threads, options(6));
+    Trainer other(b.parameters, b.state, threads, options(6));
+    for (index_t i = 0; i < 6; ++i) {
+        asked.step({&one, 1});
+        other.step({&one, 1});
+        auto const before = asked.state();
+        std::vector<float> logits;
+        auto const loss = asked.evaluate(one, &logits).loss;
+        expect_same(asked.state(), before);
+
+        TrainerState average = b.state;
+        average.values = before.learned();
+        std::vector<float> expected;
+        EXPECT_EQ(Trainer(b.parameters, average, threads, options(6)).evaluate(one, &expected).loss, loss);
+        EXPECT_EQ(logits, expected);
+    }
+    expect_same(asked.state(), other.state());
 }
 
 TEST(Trainer, TheNumberOfThreadsDoesNotMatter) {
