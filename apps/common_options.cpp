@@ -91,14 +91,6 @@ CLI::Validator device_words(bool many) {
     return {check, many ? "{auto,cpu,cuda,cuda:N,cuda:all}" : "{auto,cpu,cuda,cuda:N}"};
 }
 
-std::string describe_all(std::vector<Device> const& devices) {
-    std::string text;
-    for (Device const device : devices) {
-        text += (text.empty() ? "" : " and ") + describe(device);
-    }
-    return text;
-}
-
 void check_vocabulary(OpenedModel const& opened) {
     auto const& config = opened.model->config();
     auto const& preprocessor = opened.preprocessor;
@@ -290,7 +282,7 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {
     OpenedModel opened;
     auto const devices = wanted_devices(compute.device, log);
-    auto const device_text = describe_all(devices); // before the model takes memory
+    auto const device_text = describe(devices); // before the model takes memory
     for (Device const device : devices) {
         opened.replicas.push_back(
             Model::load(model.directory, {compute_dtype(compute.dtype, device), model.ignore_extra, device}));

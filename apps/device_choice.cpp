@@ -83,4 +83,12 @@ std::string describe(Device device) {
     return device.name() + " (" + (device.is_gpu() ? gpu_text(device.gpu) : simd_target_name()) + ")";
 }
 
+std::string describe(std::vector<Device> const& devices) {
+    std::string text;
+    for (Device const device : devices) {
+        text += (text.empty() ? "" : " and ") + describe(device);
+    }
+    return text;
+}
+
 } // namespace strandwave

@@ -30,5 +30,6 @@ ChosenDevices choose_devices(std::string const& word);
 
 /// For the log: "cpu (AVX3)", "cuda:0 (NVIDIA H200, 138.9 GiB free)".
 std::string describe(Device device);
+std::string describe(std::vector<Device> const& devices); ///< all of them, "and" between
 
 } // namespace strandwave

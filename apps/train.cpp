@@ -105,7 +105,7 @@ std::string resolved_options(CLI::App const& command) {
 /// What makes a run the one that it is: what may change when it goes on is left out.
 std::string identity(std::string const& options) {
     return select_lines(options, [](auto const& key, auto const&) {
-        return key != "quiet" && key != "output" && key != "threads" && key != "report-every";
+        return key != "quiet" && key != "output" && key != "threads" && key != "device" && key != "report-every";
     });
 }
 
@@ -142,7 +142,7 @@ TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, Model
                          TensorStore const& store, std::string const& run) {
     if (flags.resume) {
         auto checkpoint = read_checkpoint(folder.checkpoint(), parameters.size);
-        if (checkpoint.run != run) {
+        if (identity(checkpoint.run) != run) {
             throw Error(ErrorCode::invalid_argument, "the run in " + folder.path().string() + " had other options; " +
                                                          folder.options().string() + " has them (--config)");
         }
@@ -178,7 +178,8 @@ TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t s
 
 ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     Score const score = score_of(flags);
-    Device const device = wanted_devices(flags.compute.device, flags.log).front();
+    auto const devices = wanted_devices(flags.compute.device, flags.log);
+    auto const exchange = devices.size() > 1 ? make_nccl_exchange(devices) : nullptr;
     auto const shape = starting_config(flags.model.directory);
     check_objective(flags, shape);
     PreprocessorConfig preprocessor;
@@ -198,11 +199,12 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     auto checkpoint = begin(flags, folder, parameters, store, identity(resolved));
 
     Threads const threads(flags.compute.threads);
-    auto const options = trainer_options(flags, device, steps, preprocessor.pooling, source->batch_positions());
+    auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling, source->batch_positions());
+    options.exchange = exchange;
     std::ostringstream line;
     line << parameters.count() << " parameters, " << objective_name(options.model.objective) << ", " << steps
-         << " steps, device " << describe(device) << ", dtype " << dtype_name(options.dtype) << ", threads "
-         << threads.count();
+         << " steps, device " << describe(devices) << (exchange ? ", gradients added by " + exchange->name() : "")
+         << ", dtype " << dtype_name(options.dtype) << ", threads " << threads.count();
     log_line(flags.log, line.str());
     Trainer trainer(parameters, checkpoint.state, threads, options);
     auto loop = flags.loop;
@@ -239,7 +241,8 @@ void add_train_command(CLI::App& program, CommandResult& result) {
         "is\n"
         "held out. Its folder `training` has metrics.tsv, curves.svg, train.toml (all options, for --config) and the\n"
         "checkpoint that --resume goes on from, to the same bits on the same device. --config FILE reads options from\n"
-        "the section [train] of a TOML file; the command line goes first.\n"
+        "the section [train] of a TOML file; the command line goes first. --device cuda:all trains on all GPUs that\n"
+        "CUDA_VISIBLE_DEVICES shows, through NCCL (libnccl.so.2), each on a part of every batch.\n"
         "Exit code: 0 all done, 1 some records failed, 2 usage or set-up.\n"
         "\nExamples:\n"
         "  strandwave train --model data/configs/caduceus-ps --labels-from header train.fa --held-out 0.1 --epochs 10 "

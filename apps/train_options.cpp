@@ -142,7 +142,7 @@ void add_train_options(CLI::App& command, TrainFlags& flags) {
     add_batch_options(command, flags);
     add_optimiser_options(command, flags);
     add_run_options(command, flags);
-    add_device_options(command, flags.compute);
+    add_device_options(command, flags.compute, true);
     add_input_flags(command, flags.input);
     command.get_option("INPUT")->required(false);
     add_log_options(command, flags.log);

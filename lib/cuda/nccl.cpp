@@ -99,8 +99,8 @@ void Nccl::sum(std::span<Part const> parts, index_t count) {
 
 void Nccl::check(int result, char const* what) const {
     if (result == kSuccess) { return; }
-    throw Error(ErrorCode::device, std::string(what) + " with NCCL " + version() + ": " +
-                                       api_->get_error_string(result) + " (NCCL_DEBUG=WARN tells more)");
+    throw Error(ErrorCode::device,
+                std::string(what) + " with NCCL " + version() + ": " + api_->get_error_string(result));
 }
 
 } // namespace strandwave

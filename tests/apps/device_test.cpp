@@ -27,6 +27,17 @@ protected:
         return run_program(folder_.path(), arguments);
     }
 
+    /// Two steps.
+    ProgramRun train(std::string const& device, Strings const& more = {}) {
+        auto const samples = std::filesystem::path(STRANDWAVE_SOURCE_DIR) / "data" / "samples";
+        Strings arguments{"train",   "--model",  model_.string(), "--labels", (samples / "genomes.tsv").string(),
+                          "--steps", "2",        "--crop",        "60",       "--batch-size",
+                          "4",       "--device", device,          "-o",       "trained"};
+        arguments.push_back((samples / "genomes.fa.gz").string());
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return run_program(folder_.path(), arguments);
+    }
+
     TempDir folder_;
     std::filesystem::path model_ = make_dna_model(folder_.path());
     std::filesystem::path input_ = write_text(folder_.path() / "a.fa", fasta("a", "ACGT"));
@@ -63,6 +74,19 @@ TEST_F(NoGpuTest, AGpuThatWasAskedForIsAnErrorOfSetUp) {
         EXPECT_EQ(run.out, "") << device;
         EXPECT_EQ(run.err, "strandwave: error: --device " + device + ": " + reason_ + "\n");
     }
+}
+
+TEST_F(NoGpuTest, TrainingOnAllGpusIsAnErrorToo) {
+    auto const run = train("cuda:all");
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_EQ(run.err, "strandwave: error: --device cuda:all: " + reason_ + "\n");
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "trained"));
+}
+
+TEST_F(NoGpuTest, TrainingGoesOnWhateverTheDeviceWas) {
+    ASSERT_EQ(train("cpu").exit_code, 0);
+    auto const run = train("auto", {"--resume"});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
 }
 
 /// What these say holds for machines with one GPU and with several.
@@ -137,7 +161,7 @@ TEST_F(DeviceTest, AGpuThatNoMachineHasIsAnErrorOfSetUp) {
     EXPECT_EQ(run.err.rfind("strandwave: error: --device cuda:1000: ", 0), 0U) << run.err;
 }
 
-TEST_F(DeviceTest, OnlyWhatReadsManyFilesTakesAllGpus) {
+TEST_F(DeviceTest, OnlyWhatSpreadsItsWorkTakesAllGpus) {
     auto const run = run_program(folder_.path(), {"verify", model_.string(), "--device", "cuda:all"});
     EXPECT_EQ(run.exit_code, 2);
     EXPECT_NE(run.err.find("one device"), std::string::npos) << run.err;
