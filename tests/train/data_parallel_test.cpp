@@ -1,4 +1,5 @@
 #include "lib/core/error.h"
+#include "lib/cuda/gpus.h"
 #include "lib/cuda/nccl.h"
 #include "lib/train/gradient_exchange.h"
 #include "lib/train/trainer.h"
@@ -7,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <map>
 
 namespace strandwave {
 namespace {
@@ -42,6 +44,24 @@ public:
     void sum(std::span<Part const>, index_t) override {}
 };
 
+/// Of replicas on the processor or, where STRANDWAVE_TEST_DEVICE is a GPU, on the first GPUs, joined once.
+std::shared_ptr<GradientExchange> exchange_of(std::size_t replicas) {
+    if (!test::load_options().device.is_gpu()) { return std::make_shared<HostExchange>(replicas); }
+    static auto* const known = new std::map<std::size_t, std::shared_ptr<GradientExchange>>; // CUDA is gone at the end
+    auto& exchange = (*known)[replicas];
+    std::vector<Device> gpus;
+    for (auto const& gpu : find_gpus().value()) {
+        if (gpus.size() < replicas) { gpus.push_back({gpu.index}); }
+    }
+    if (!exchange) { exchange = make_nccl_exchange(gpus); }
+    return exchange;
+}
+
+/// GPUs that tests may take; of the processor there is always another.
+bool can_have(std::size_t replicas) {
+    return !test::load_options().device.is_gpu() || find_gpus().value().size() >= replicas;
+}
+
 struct Beginning {
     RandomModel shape;
     TempDir folder;
@@ -64,6 +84,7 @@ struct Beginning {
     TrainerOptions options(index_t steps) const {
         TrainerOptions o;
         o.steps = steps;
+        o.device = test::load_options().device;
         o.model.objective = test::objective_of(shape);
         o.optimizer.learning_rate = 2e-3;
         o.optimizer.warmup_steps = 2;
@@ -83,7 +104,7 @@ struct Curve {
 
 Curve train(Beginning const& b, TrainerOptions options, std::size_t replicas, Batches const& steps,
             TrainerState const& from) {
-    if (replicas > 0) { options.exchange = std::make_shared<HostExchange>(replicas); }
+    if (replicas > 0) { options.exchange = exchange_of(replicas); }
     Threads const threads(2);
     Trainer trainer(b.parameters, from, threads, options);
     for (auto const& batches : steps) {
@@ -129,7 +150,12 @@ Batches make_batches(Beginning const& b, std::vector<std::vector<index_t>> const
     return all;
 }
 
-class DataParallel : public testing::TestWithParam<std::size_t> {};
+class DataParallel : public testing::TestWithParam<std::size_t> {
+protected:
+    void SetUp() override {
+        if (!can_have(GetParam())) { GTEST_SKIP() << "SKIPPED: fewer GPUs than replicas"; }
+    }
+};
 INSTANTIATE_TEST_SUITE_P(Replicas, DataParallel, testing::Values(1, 2, 3));
 
 // Weighted classes: targets of a record add up to anything. Records are of unequal lengths, so parts of unequal
@@ -176,7 +202,7 @@ TEST_P(DataParallel, EvaluationIsThatOfOneDevice) {
     Threads const threads(2);
     auto o = b.options(1);
     Trainer one(b.parameters, b.state, threads, o);
-    o.exchange = std::make_shared<HostExchange>(GetParam());
+    o.exchange = exchange_of(GetParam());
     Trainer several(b.parameters, b.state, threads, o);
     std::vector<float> expected;
     std::vector<float> logits;
@@ -189,6 +215,7 @@ TEST_P(DataParallel, EvaluationIsThatOfOneDevice) {
 }
 
 TEST(DataParallelRun, GoesOnWithTheSameAndAnotherNumberOfReplicas) {
+    if (!can_have(2)) { GTEST_SKIP() << "SKIPPED: one GPU"; }
     Beginning const b(test::Dialect::caduceus_ps, 3);
     auto const batches = make_batches(b, {{20, 7, 31, 1}, {5, 9, 5, 40, 3}}, 10);
     Batches const first(batches.begin(), batches.begin() + 5);
@@ -201,6 +228,7 @@ TEST(DataParallelRun, GoesOnWithTheSameAndAnotherNumberOfReplicas) {
     EXPECT_EQ(same.state.average, whole.state.average);
     Curve const rest{{whole.reports.begin() + 5, whole.reports.end()}, {}};
     for (std::size_t const replicas : {0, 1, 3}) {
+        if (!can_have(replicas)) { continue; }
         expect_same_curve(train(b, b.options(10), replicas, second, half.state), rest);
     }
 }
