@@ -17,18 +17,18 @@ protected:
     using Strings = std::vector<std::string>;
     using Path = std::filesystem::path;
 
+    explicit BatchProgramTest(Path const& parent = std::filesystem::temp_directory_path()) : folder_(parent) {}
+
     static Strings joined(Strings first, Strings const& more) {
         first.insert(first.end(), more.begin(), more.end());
         return first;
     }
-    Strings classify_arguments(Strings const& extra) const {
-        return on_cpu(joined({"batch", "-q", "--model", model_.string(), "--task", "classify"}, extra));
+    Strings batch_arguments(std::string const& task, Strings const& extra) const {
+        return on_cpu(joined({"batch", "-q", "--model", model_.string(), "--task", task}, extra));
     }
+    Strings classify_arguments(Strings const& extra) const { return batch_arguments("classify", extra); }
     ProgramRun batch(Strings const& extra) const { return run_program(path(), classify_arguments(extra)); }
-    ProgramRun embed(Strings const& extra) const {
-        return run_program(path(),
-                           on_cpu(joined({"batch", "-q", "--model", model_.string(), "--task", "embed"}, extra)));
-    }
+    ProgramRun embed(Strings const& extra) const { return run_program(path(), batch_arguments("embed", extra)); }
     ProgramRun merge(Strings const& shards) const { return run_program(path(), joined({"merge", "-q", "-O"}, shards)); }
 
     Path const& path() const { return folder_.path(); }

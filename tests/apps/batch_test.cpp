@@ -58,39 +58,6 @@ protected:
     }
 };
 
-TEST_F(BatchTest, BytesDependOnNeitherThreadsNorChunksNorShards) {
-    make_mixed_folder();
-    for (auto const& formats : {Strings{"--format", "tsv,jsonl", "--bgzf"}, Strings{"--format", "split"}}) {
-        auto const run = [&](std::string const& folder, Strings const& how) {
-            EXPECT_EQ(batch(joined(joined({"mix", "-O", folder}, formats), how)).exit_code, 1) << folder;
-        };
-        run("one", {"--threads", "1"});
-        EXPECT_EQ(rows("one/summary.tsv").size(), 55U) << "a line end in a name ends no row";
-        int n = 0;
-        for (auto const& how : {Strings{"--threads", "8"}, Strings{"--threads", "8", "--chunk", "777"},
-                                Strings{"--threads", "1", "--chunk", "64"}}) {
-            auto const folder = "again" + std::to_string(n++);
-            run(folder, how);
-            EXPECT_EQ(differences("one", folder), "") << how.back();
-        }
-        for (auto const* by : {"files", "records"}) {
-            for (auto const* shard : {"1", "2", "3"}) {
-                batch(joined(
-                    {"mix", "-O", std::string("s") + shard, "--shard", shard + std::string("/3"), "--shard-by", by},
-                    formats));
-            }
-            EXPECT_EQ(merge({"merged", "s3", "s1", "s2"}).exit_code, 1);
-            EXPECT_EQ(differences("one", "merged"), "") << by;
-            for (auto const* done : {"s1", "s2", "s3", "merged"}) {
-                fs::remove_all(path() / done);
-            }
-        }
-        for (auto const* done : {"one", "again0", "again1", "again2"}) {
-            fs::remove_all(path() / done);
-        }
-    }
-}
-
 TEST_F(BatchTest, WhatBrokeIsCalledIncompleteAndTold) {
     make_mixed_folder();
     file("mix/torn.fq", fastq("whole", "ACGT") + "@torn\nACG");

@@ -10,8 +10,8 @@ namespace strandwave {
 /// A fresh folder that is removed with all that is in it.
 class TempDir {
 public:
-    TempDir() {
-        auto name = (std::filesystem::temp_directory_path() / "strandwave-test-XXXXXX").string();
+    explicit TempDir(std::filesystem::path const& parent = std::filesystem::temp_directory_path()) {
+        auto name = (parent / "strandwave-test-XXXXXX").string();
         if (::mkdtemp(name.data()) == nullptr) { throw std::runtime_error("no temporary folder"); }
         path_ = name;
     }
