@@ -36,39 +36,54 @@ void log_classes(LogOptions const& log, ClassifyReport const& report, std::vecto
     if (!line.empty()) { log_line(log, "classes: " + line.substr(2)); }
 }
 
+void check_flags(ClassifyFlags const& flags, ModelConfig const& config) {
+    if (flags.per_record && flags.input.window.empty()) {
+        throw Error(ErrorCode::invalid_argument, "--per-record needs --window");
+    }
+    if (config.regression && (flags.probabilities || flags.min_probability > 0)) {
+        throw Error(ErrorCode::invalid_argument,
+                    "the model gives a number (problem_type is regression), which has no probability: leave out "
+                    "--probabilities and --min-probability");
+    }
+}
+
 ExitCode run_classify(ClassifyFlags const& flags) {
     bool const to_stdout = flags.output.path.empty() || flags.output.path == "-";
     if (!to_stdout) { refuse_to_overwrite(flags.output.path, flags.output.force); }
     auto const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
-    auto const& labels = opened.model->config().labels;
+    auto const& config = opened.model->config();
+    check_flags(flags, config);
 
     ClassifyOptions options;
     options.run.chunk = opened.chunk;
     options.run.pooling = opened.preprocessor.pooling;
     options.run.per_record = flags.per_record;
     options.min_probability = flags.min_probability;
-    if (flags.per_record && flags.input.window.empty()) {
-        throw Error(ErrorCode::invalid_argument, "--per-record needs --window");
-    }
 
     RecordSource source(flags.input.files, source_options(flags.input, opened));
     std::optional<OutputFile> file;
     if (!to_stdout) { file.emplace(flags.output.path); }
     auto& stream = file ? file->stream() : std::cout;
-    ClassTable const table(flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv, labels, flags.probabilities,
-                           source.reads_sound());
+    auto const format = flags.format == "jsonl" ? TableFormat::jsonl : TableFormat::tsv;
     Progress progress(flags.log, flags.input.files);
     options.run.notice = [&](std::string const& line) {
         progress.clear();
         log_line(flags.log, line);
     };
     LoggingListener listener(progress);
-    auto const report = classify_files(source, opened.replicas, *opened.threads, options, table, stream, listener);
+    ClassifyReport report;
+    if (config.regression) {
+        ValueTable const table(format, source.reads_sound());
+        report.run = predict_files(source, opened.replicas, *opened.threads, options.run, table, stream, listener);
+    } else {
+        ClassTable const table(format, config.labels, flags.probabilities, source.reads_sound());
+        report = classify_files(source, opened.replicas, *opened.threads, options, table, stream, listener);
+    }
     progress.clear();
     if (file) { file->commit(); }
     if (!file && !std::cout.flush()) { throw Error(ErrorCode::io, "stdout: could not be written whole"); }
     log_summary(flags.log, report.run, progress.seconds());
-    log_classes(flags.log, report, labels);
+    if (!config.regression) { log_classes(flags.log, report, config.labels); }
     return exit_code(report.run);
 }
 
@@ -97,7 +112,8 @@ void add_classify_command(CLI::App& program, CommandResult& result) {
     command->footer(
         "Rows: name, start, end, label, probability. start and end are 0-based and half-open, in bases or\n"
         "samples of the source record. A recording's name is its file.\n"
-        "Probability is the softmax of the logits; the sigmoid if the model has a single class.\n"
+        "Probability is the softmax of the logits; the sigmoid if the model has a single class. A regression gives\n"
+        "`value` in place of label and probability, in the units of the labels that it learnt.\n"
         "Exit code: 0 all done, 1 some records failed, 2 usage or set-up.\n"
         "\nExample:\n"
         "  strandwave classify --model model/ --window 4096 --min-probability 0.8 reads.fastq.gz > classes.tsv");

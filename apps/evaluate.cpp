@@ -1,21 +1,15 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
-#include "apps/evaluate_report.h"
+#include "apps/evaluate_rows.h"
 #include "apps/evaluate_synthetic.h"
 #include "apps/label_flags.h"
 #include "apps/model_directory.h"
-#include "apps/progress.h"
 #include "lib/core/error.h"
-#include "pipelines/classify_files.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <set>
-#include <utility>
 
 namespace strandwave {
 namespace {
@@ -33,93 +27,74 @@ struct EvaluateFlags {
     index_t examples = 16;
 };
 
-/// Rows that are left out: how many, and the name of the first.
-struct LeftOut {
-    index_t rows = 0;
-    std::string first;
-
-    void add(Unit const& unit) {
-        if (rows++ == 0) { first = unit.name; }
-    }
-};
-
-/// What the model says of each row whose class is known.
-class Answers final : public LoggingListener {
-public:
-    Answers(Progress& progress, LabelSource const& labels, std::vector<std::string> classes)
-        : LoggingListener(progress), labels_(labels) {
-        rows.classes = std::move(classes);
-    }
-
-    void result(UnitResult const& result) override {
-        auto const label = labels_.label(result.unit);
-        if (!label) {
-            unlabelled.add(result.unit);
-            return;
-        }
-        auto const known = std::find(rows.classes.begin(), rows.classes.end(), *label);
-        if (known == rows.classes.end()) {
-            unknown_.insert(*label);
-            return;
-        }
-        auto const probabilities = class_probabilities(result.vector);
-        if (!std::all_of(probabilities.begin(), probabilities.end(), [](double p) { return std::isfinite(p); })) {
-            not_finite.add(result.unit);
-            return;
-        }
-        rows.units.push_back(result.unit);
-        rows.truth.push_back(static_cast<std::int32_t>(known - rows.classes.begin()));
-        rows.probabilities.insert(rows.probabilities.end(), probabilities.begin(), probabilities.end());
-        rows.records.push_back(result.unit.record);
-    }
-
-    void progress(RunReport const& report) override {
-        if (std::exchange(found_unknown_, !unknown_.empty())) { refuse_unknown_labels(); }
-        LoggingListener::progress(report);
-    }
-
-    /// A feed after the first unknown label, so that a long run does not go on for nothing, and a short one names all.
-    void refuse_unknown_labels() const {
-        if (unknown_.empty()) { return; }
-        std::string names;
-        for (auto const& name : unknown_) {
-            names += (names.empty() ? "'" : ", '") + name + "'";
-        }
-        std::string known;
-        for (auto const& name : rows.classes) {
-            known += (known.empty() ? "" : ", ") + name;
-        }
-        throw Error(ErrorCode::not_found,
-                    "the model has no class " + names + " that the labels name; it knows " + known);
-    }
-
-    EvaluatedRows rows;
-    LeftOut unlabelled, not_finite;
-
-private:
-    LabelSource const& labels_;
-    std::set<std::string> unknown_;
-    bool found_unknown_ = false;
-};
-
 void check_classifier(Model const& model) {
     if (model.config().head != HeadKind::classifier) {
         throw Error(ErrorCode::unsupported, "the model has no classifier head, so there is nothing to evaluate");
     }
-    if (model.config().labels.size() < 2) {
+    if (model.config().labels.size() < 2 && !model.config().regression) {
         throw Error(ErrorCode::unsupported, "the model has a single class; evaluate needs two or more to tell apart");
     }
 }
 
-void report_left_out(LogOptions const& log, Answers const& answers) {
+void report_left_out(LogOptions const& log, LabelledRows const& answers) {
     if (answers.unlabelled.rows > 0) {
-        log_line(log, std::to_string(answers.unlabelled.rows) + " rows left out: no class is known for them (" +
+        log_line(log, std::to_string(answers.unlabelled.rows) + " rows left out: no label is known for them (" +
                           answers.unlabelled.first + " is the first)");
     }
     if (answers.not_finite.rows > 0) {
         log_error(std::to_string(answers.not_finite.rows) + " rows left out: their logits are not finite (" +
                   answers.not_finite.first + " is the first)");
     }
+    if (answers.no_number.rows > 0) {
+        log_error(std::to_string(answers.no_number.rows) + " rows left out: their labels are no numbers (" +
+                  answers.no_number.first + " is the first)");
+    }
+}
+
+/// Fills `answers`, and says what happened on stderr.
+RunReport ask(EvaluateFlags const& flags, OpenedModel const& opened, RecordSourceOptions const& reading,
+              Progress& progress, LabelledRows& answers) {
+    RecordSource source(flags.input.files, reading);
+    UnitRunOptions how;
+    how.chunk = opened.chunk;
+    how.pooling = opened.preprocessor.pooling;
+    how.logits = true;
+    how.per_record = flags.per_record;
+    how.notice = [&](std::string const& line) {
+        progress.clear();
+        log_line(flags.log, line);
+    };
+    auto report = run_units(source, opened.replicas, *opened.threads, how, answers);
+    progress.clear();
+    answers.refuse_unknown_labels();
+    log_summary(flags.log, report, progress.seconds());
+    report_left_out(flags.log, answers);
+    return report;
+}
+
+/// Asks, scores the rows, prints what came out and, where it is wanted, writes the folder.
+template <class Answers>
+ExitCode evaluate(EvaluateFlags const& flags, OpenedModel const& opened, RecordSourceOptions const& reading,
+                  std::optional<NewModelDirectory>& directory, Progress& progress, Answers& answers) {
+    auto const report = ask(flags, opened, reading, progress, answers);
+    EvaluationOrigin origin;
+    origin.model = flags.model.directory.string();
+    origin.labels = flags.labels.from.empty() ? flags.labels.table.string() : flags.labels.from;
+    origin.unlabelled = answers.unlabelled.rows;
+    origin.failed = report.failed + answers.not_finite.rows + answers.no_number.rows;
+    if (answers.rows.units.empty()) {
+        throw Error(ErrorCode::invalid_argument, "none of the " + std::to_string(report.rows) +
+                                                     " rows has a label to compare with; a label's name has to be its "
+                                                     "record's");
+    }
+    auto const metrics = score(answers.rows, origin.bootstrap);
+    if (directory) {
+        write_evaluation(directory->staging(), answers.rows, metrics, origin);
+        directory->commit();
+    }
+    print_metrics(std::cout, metrics);
+    if (!std::cout.flush()) { throw Error(ErrorCode::io, "stdout: could not be written whole"); }
+    return origin.failed > 0 ? ExitCode::records_failed : ExitCode::done;
 }
 
 ExitCode run(EvaluateFlags const& flags) {
@@ -138,49 +113,22 @@ ExitCode run(EvaluateFlags const& flags) {
     RecordSourceOptions const reading = source_options(flags.input, opened);
     LabelSource const labels(flags.labels, flags.input.files, reading.input);
 
-    RecordSource source(flags.input.files, reading);
-    UnitRunOptions how;
-    how.chunk = opened.chunk;
-    how.pooling = opened.preprocessor.pooling;
-    how.logits = true;
-    how.per_record = flags.per_record;
     Progress progress(flags.log, flags.input.files);
-    how.notice = [&](std::string const& line) {
-        progress.clear();
-        log_line(flags.log, line);
-    };
-    Answers answers(progress, labels, opened.model->config().labels);
-    RunReport const report = run_units(source, opened.replicas, *opened.threads, how, answers);
-    progress.clear();
-    answers.refuse_unknown_labels();
-    log_summary(flags.log, report, progress.seconds());
-    report_left_out(flags.log, answers);
-    if (answers.rows.units.empty()) {
-        throw Error(ErrorCode::invalid_argument, "none of the " + std::to_string(report.rows) +
-                                                     " rows has a class to compare with; a label's name has to be its "
-                                                     "record's");
+    auto const& config = opened.model->config();
+    if (config.regression) {
+        NumberRows answers(progress, labels);
+        return evaluate(flags, opened, reading, directory, progress, answers);
     }
-
-    EvaluationOrigin origin;
-    origin.model = flags.model.directory.string();
-    origin.labels = flags.labels.from.empty() ? flags.labels.table.string() : flags.labels.from;
-    origin.unlabelled = answers.unlabelled.rows;
-    origin.failed = report.failed + answers.not_finite.rows;
-    auto const metrics = classification_metrics(answers.rows.scored(), origin.bootstrap);
-    if (directory) {
-        write_evaluation(directory->staging(), answers.rows, metrics, origin);
-        directory->commit();
-    }
-    print_metrics(std::cout, metrics);
-    if (!std::cout.flush()) { throw Error(ErrorCode::io, "stdout: could not be written whole"); }
-    return origin.failed > 0 ? ExitCode::records_failed : ExitCode::done;
+    ClassRows answers(progress, labels, config.labels);
+    return evaluate(flags, opened, reading, directory, progress, answers);
 }
 
 } // namespace
 
 void add_evaluate_command(CLI::App& program, CommandResult& result) {
     auto const flags = std::make_shared<EvaluateFlags>();
-    auto* const command = program.add_subcommand("evaluate", "Compare a classifier's answers with known classes");
+    auto* const command =
+        program.add_subcommand("evaluate", "Compare what a model answers with known classes or numbers");
     add_model_options(*command, flags->model);
     add_label_flags(*command, flags->labels);
     add_input_flags(*command, flags->input);
@@ -204,7 +152,8 @@ void add_evaluate_command(CLI::App& program, CommandResult& result) {
         "Stdout: metric, value, low, high, tab-separated; low and high are a 95 % bootstrap interval over records.\n"
         "The folder of -o: metrics.tsv, confusion.tsv, per_class.tsv, calibration.tsv, coverage.tsv (accuracy where\n"
         "only the surest rows are answered), predictions.tsv, metrics.json, confusion.svg.\n"
-        "Records without a class are left out and counted; a class that the model lacks is an error.\n"
+        "Records without a label are left out and counted; a class that the model lacks is an error. Of a regression:\n"
+        "rmse, mae, r2, pearson, spearman; the folder has metrics.tsv, predictions.tsv, metrics.json.\n"
         "Exit code: 0 all done, 1 some records failed, 2 usage or set-up.\n"
         "\nExample:\n"
         "  strandwave evaluate --model model/ --labels truth.tsv test.fa.gz -o report/");

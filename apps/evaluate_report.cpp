@@ -34,6 +34,15 @@ std::vector<Figure> figures(ClassificationMetrics const& metrics) {
             {"calibration_error", metrics.calibration_error, kNone}};
 }
 
+std::vector<Figure> figures(RegressionMetrics const& metrics) {
+    auto const& scores = metrics.scores;
+    return {{"rmse", scores.rmse, metrics.rmse},
+            {"mae", scores.mae, metrics.mae},
+            {"r2", scores.r2, metrics.r2},
+            {"pearson", scores.pearson, metrics.pearson},
+            {"spearman", scores.spearman, metrics.spearman}};
+}
+
 std::string digits(double value, char const* format = "%.6g") {
     if (!std::isfinite(value)) { return {}; }
     char text[64];
@@ -51,6 +60,15 @@ void write_file(std::filesystem::path const& path, std::function<void(std::ostre
     OutputFile file(path);
     write(file.stream());
     file.commit();
+}
+
+void print_figures(std::ostream& out, index_t rows, std::vector<Figure> const& figures) {
+    out << "metric\tvalue\tlow\thigh\n";
+    out << "rows\t" << rows << "\t\t\n";
+    for (auto const& figure : figures) {
+        out << figure.name << '\t' << digits(figure.value) << '\t' << digits(figure.interval.low) << '\t'
+            << digits(figure.interval.high) << '\n';
+    }
 }
 
 void write_confusion(std::ostream& out, std::vector<std::string> const& classes, Confusion const& confusion) {
@@ -121,15 +139,24 @@ Json classes_json(std::vector<std::string> const& classes, std::vector<ClassScor
     return list;
 }
 
-/// Numbers in full; what does not exist is null.
-Json report_json(EvaluatedRows const& rows, ClassificationMetrics const& metrics, EvaluationOrigin const& origin) {
+void write_predictions(std::ostream& out, EvaluatedNumbers const& rows) {
+    out << "name\tstart\tend\ttruth\tpredicted\n";
+    for (std::size_t row = 0; row < rows.units.size(); ++row) {
+        auto const& unit = rows.units[row];
+        out << cell(unit.name) << '\t' << unit.start << '\t' << unit.end << '\t' << digits(rows.truth[row], "%.9g")
+            << '\t' << digits(rows.predicted[row], "%.9g") << '\n';
+    }
+}
+
+/// What all reports say. Numbers in full; what does not exist is null.
+Json report_json(index_t rows, std::vector<Figure> const& figures, EvaluationOrigin const& origin) {
     Json json;
     json["model"] = origin.model;
     json["labels"] = origin.labels;
-    json["rows"] = metrics.confusion.rows();
+    json["rows"] = rows;
     json["unlabelled"] = origin.unlabelled;
     json["failed"] = origin.failed;
-    for (auto const& figure : figures(metrics)) {
+    for (auto const& figure : figures) {
         auto& one = json["metrics"][figure.name];
         one["value"] = figure.value;
         if (!std::isnan(figure.interval.low)) {
@@ -141,6 +168,11 @@ Json report_json(EvaluatedRows const& rows, ClassificationMetrics const& metrics
                         {"level", origin.bootstrap.level},
                         {"resamples", origin.bootstrap.resamples},
                         {"seed", origin.bootstrap.seed}};
+    return json;
+}
+
+Json report_json(EvaluatedRows const& rows, ClassificationMetrics const& metrics, EvaluationOrigin const& origin) {
+    auto json = report_json(metrics.confusion.rows(), figures(metrics), origin);
     json["classes"] = classes_json(rows.classes, metrics.classes);
     auto& matrix = json["confusion"] = Json::array();
     auto const& counts = metrics.confusion.counts;
@@ -148,6 +180,10 @@ Json report_json(EvaluatedRows const& rows, ClassificationMetrics const& metrics
         matrix.push_back(std::vector<index_t>(row, row + metrics.confusion.classes));
     }
     return json;
+}
+
+void print_json(std::ostream& out, Json const& json) {
+    out << json.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 std::string picture_title(ClassificationMetrics const& metrics) {
@@ -163,12 +199,11 @@ std::string picture_title(ClassificationMetrics const& metrics) {
 } // namespace
 
 void print_metrics(std::ostream& out, ClassificationMetrics const& metrics) {
-    out << "metric\tvalue\tlow\thigh\n";
-    out << "rows\t" << metrics.confusion.rows() << "\t\t\n";
-    for (auto const& figure : figures(metrics)) {
-        out << figure.name << '\t' << digits(figure.value) << '\t' << digits(figure.interval.low) << '\t'
-            << digits(figure.interval.high) << '\n';
-    }
+    print_figures(out, metrics.confusion.rows(), figures(metrics));
+}
+
+void print_metrics(std::ostream& out, RegressionMetrics const& metrics) {
+    print_figures(out, metrics.rows, figures(metrics));
 }
 
 void write_evaluation(std::filesystem::path const& folder, EvaluatedRows const& rows,
@@ -180,11 +215,17 @@ void write_evaluation(std::filesystem::path const& folder, EvaluatedRows const& 
     write("calibration.tsv", [&](std::ostream& out) { write_calibration(out, metrics.calibration); });
     write("coverage.tsv", [&](std::ostream& out) { write_coverage(out, metrics.coverage); });
     write("predictions.tsv", [&](std::ostream& out) { write_predictions(out, rows); });
-    write("metrics.json", [&](std::ostream& out) {
-        out << report_json(rows, metrics, origin).dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
-    });
+    write("metrics.json", [&](std::ostream& out) { print_json(out, report_json(rows, metrics, origin)); });
     write("confusion.svg",
           [&](std::ostream& out) { out << confusion_svg(picture_title(metrics), rows.classes, metrics.confusion); });
+}
+
+void write_evaluation(std::filesystem::path const& folder, EvaluatedNumbers const& rows,
+                      RegressionMetrics const& metrics, EvaluationOrigin const& origin) {
+    write_file(folder / "metrics.tsv", [&](std::ostream& out) { print_metrics(out, metrics); });
+    write_file(folder / "predictions.tsv", [&](std::ostream& out) { write_predictions(out, rows); });
+    write_file(folder / "metrics.json",
+               [&](std::ostream& out) { print_json(out, report_json(metrics.rows, figures(metrics), origin)); });
 }
 
 } // namespace strandwave

@@ -2,6 +2,7 @@
 
 #include "pipelines/classification_metrics.h"
 #include "pipelines/record_source.h"
+#include "pipelines/regression_metrics.h"
 
 #include <filesystem>
 #include <ostream>
@@ -24,6 +25,22 @@ struct EvaluatedRows {
     }
 };
 
+/// Those of a regression.
+struct EvaluatedNumbers {
+    std::vector<Unit> units;
+    std::vector<double> truth, predicted;
+    std::vector<index_t> records;
+
+    ScoredNumbers scored() const { return {truth, predicted, records}; }
+};
+
+inline ClassificationMetrics score(EvaluatedRows const& rows, BootstrapOptions const& options) {
+    return classification_metrics(rows.scored(), options);
+}
+inline RegressionMetrics score(EvaluatedNumbers const& rows, BootstrapOptions const& options) {
+    return regression_metrics(rows.scored(), options);
+}
+
 /// What metrics.json says of the run beside its figures.
 struct EvaluationOrigin {
     std::string model;  ///< as it was given
@@ -35,10 +52,15 @@ struct EvaluationOrigin {
 
 /// metric, value, low, high, tab-separated, six significant digits; an empty cell is a figure that does not exist.
 void print_metrics(std::ostream& out, ClassificationMetrics const& metrics);
+void print_metrics(std::ostream& out, RegressionMetrics const& metrics);
 
 /// Writes metrics.tsv, confusion.tsv, per_class.tsv, calibration.tsv, coverage.tsv, predictions.tsv, metrics.json and
 /// confusion.svg into the folder. Throws io.
 void write_evaluation(std::filesystem::path const& folder, EvaluatedRows const& rows,
                       ClassificationMetrics const& metrics, EvaluationOrigin const& origin);
+
+/// Of a regression: metrics.tsv, predictions.tsv, metrics.json.
+void write_evaluation(std::filesystem::path const& folder, EvaluatedNumbers const& rows,
+                      RegressionMetrics const& metrics, EvaluationOrigin const& origin);
 
 } // namespace strandwave

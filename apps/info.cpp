@@ -97,7 +97,11 @@ Json model_info(InfoFlags const& flags) {
         info["vocab_size"] = config.vocab_size;
     }
     info["head"] = head_name(config.head);
-    if (!config.labels.empty()) { info["labels"] = config.labels; }
+    if (config.regression) {
+        info["problem_type"] = "regression";
+    } else if (!config.labels.empty()) {
+        info["labels"] = config.labels;
+    }
     info["parameters"] = model.parameters();
     info.update(weights_on_disk(flags.model.directory));
     info["state_bytes_per_lane"] = config.bidirectional ? 0 : model.state_bytes(); // of a causal model only

@@ -5,7 +5,9 @@
 namespace strandwave {
 
 void add_label_flags(CLI::App& command, LabelOptions& options) {
-    command.add_option("--labels", options.table, "Lines of record name, tab, class; a recording's name is its file")
+    command
+        .add_option("--labels", options.table,
+                    "Lines of record name, tab, class (or number, of a regression); a recording's name is its file")
         ->type_name("FILE.tsv");
     command
         .add_option("--labels-from", options.from,

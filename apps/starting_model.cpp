@@ -7,6 +7,7 @@
 #include "lib/model/config.h"
 #include "lib/model/initialise.h"
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -38,8 +39,17 @@ std::string class_prefix(Json const& config) {
     return type == "caduceus" ? "Caduceus" : type == "falcon_mamba" ? "FalconMamba" : "Mamba";
 }
 
-void make_classifier(Json& config, std::vector<std::string> const& classes) {
+/// The head that Hugging Face calls a sequence classifier's gives a number too.
+void make_head(Json& config, WantedHead const& wanted) {
     config["architectures"] = {class_prefix(config) + "ForSequenceClassification"};
+    if (wanted.number) {
+        config.erase("id2label");
+        config.erase("label2id");
+        config["problem_type"] = "regression";
+        config["num_labels"] = 1;
+        return;
+    }
+    auto const& classes = wanted.classes;
     config["id2label"] = Json::object();
     config["label2id"] = Json::object();
     for (std::size_t i = 0; i < classes.size(); ++i) {
@@ -47,6 +57,7 @@ void make_classifier(Json& config, std::vector<std::string> const& classes) {
         config["label2id"][classes[i]] = i;
     }
     config.erase("num_labels");
+    config.erase("problem_type");
 }
 
 bool has_weights(fs::path const& folder) {
@@ -58,20 +69,11 @@ bool has_weights(fs::path const& folder) {
     return false;
 }
 
-/// The classes of the classifier in `folder`; empty if there is none.
-std::vector<std::string> classes_of(fs::path const& folder) {
-    auto const config = read_model_config(folder, open_checkpoint(folder));
-    return config.head == HeadKind::classifier ? config.labels : std::vector<std::string>();
-}
-
-/// As the published code draws a new head.
-std::vector<float> fresh_head(index_t size, std::uint64_t seed) {
-    Random random(seed);
-    std::vector<float> weight;
-    for (index_t i = 0; i < size; ++i) {
-        weight.push_back(static_cast<float>(0.02 * random.normal()));
-    }
-    return weight;
+/// Whether a head of `from` is kept, that of a language model in any case.
+bool keeps_head(ModelConfig const& from, WantedHead const& wanted) {
+    if (wanted.number) { return from.regression; }
+    bool const classifier = from.head == HeadKind::classifier && !from.regression;
+    return wanted.classes.empty() || (classifier && from.labels == wanted.classes);
 }
 
 void copy_weights(fs::path const& from, fs::path const& to) {
@@ -83,11 +85,27 @@ void copy_weights(fs::path const& from, fs::path const& to) {
     write_safetensors(to / "model.safetensors", tensors);
 }
 
+/// Published heads have none; the mean of the labels becomes one.
+void add_head_bias(fs::path const& folder) {
+    TensorStore const store = open_checkpoint(folder);
+    if (store.find("score.bias") != nullptr) { return; }
+    write_classifier_weights(folder, folder, read_f32(*store.find("score.weight")), std::vector<float>{0.0F});
+}
+
+/// As the published code draws a new head.
+void write_fresh_head(fs::path const& from, fs::path const& to, index_t outputs, std::uint64_t seed) {
+    index_t const d_model = read_model_config(from, open_checkpoint(from)).d_model;
+    Random random(seed);
+    std::vector<float> weight(static_cast<std::size_t>(outputs * d_model));
+    std::generate(weight.begin(), weight.end(), [&] { return static_cast<float>(0.02 * random.normal()); });
+    write_classifier_weights(from, to, weight, std::vector<float>(static_cast<std::size_t>(outputs), 0.0F));
+}
+
 } // namespace
 
 void write_classifier_config(fs::path const& from, fs::path const& to, std::vector<std::string> const& classes) {
     auto config = read_config(from);
-    make_classifier(config, classes);
+    make_head(config, {classes});
     write_config(config, to);
 }
 
@@ -111,26 +129,32 @@ ModelConfig starting_config(fs::path const& from) {
                              : fresh_model_config(from / "config.json");
 }
 
-std::string write_starting_model(fs::path const& from, fs::path const& to, std::vector<std::string> const& classes,
-                                 std::uint64_t seed) {
+StartingModel write_starting_model(fs::path const& from, fs::path const& to, WantedHead const& wanted,
+                                   std::uint64_t seed) {
+    bool const answers_tokens = wanted.classes.empty() && !wanted.number;
     if (!has_weights(from)) {
         auto config = read_config(from);
-        if (!classes.empty()) { make_classifier(config, classes); }
+        if (!answers_tokens) { make_head(config, wanted); }
         write_config(config, to);
         initialise_model(to / "config.json", seed, to, true);
-        return "fresh parameters, seed " + std::to_string(seed);
+        if (wanted.number) { write_fresh_head(to, to, 1, seed); } // with a bias
+        return {"fresh parameters, seed " + std::to_string(seed), true};
     }
-    if (classes.empty() || classes_of(from) == classes) {
+    auto const model = read_model_config(from, open_checkpoint(from));
+    if (keeps_head(model, wanted)) {
         write_config(read_config(from), to);
         copy_weights(from, to);
-        return "parameters of " + from.string();
+        if (wanted.number) { add_head_bias(to); }
+        return {"parameters of " + from.string(), false};
     }
-    auto const config = read_model_config(from, open_checkpoint(from));
-    write_classifier_config(from, to, classes);
-    auto const count = static_cast<index_t>(classes.size());
-    write_classifier_weights(from, to, fresh_head(count * config.d_model, seed),
-                             std::vector<float>(classes.size(), 0.0F));
-    return "parameters of " + from.string() + " with a fresh head of " + std::to_string(count) + " classes";
+    auto config = read_config(from);
+    make_head(config, wanted);
+    write_config(config, to);
+    index_t const outputs = wanted.number ? 1 : static_cast<index_t>(wanted.classes.size());
+    write_fresh_head(from, to, outputs, seed);
+    return {"parameters of " + from.string() + " with a fresh head of " +
+                (wanted.number ? "one number" : std::to_string(outputs) + " classes"),
+            true};
 }
 
 } // namespace strandwave

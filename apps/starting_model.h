@@ -21,11 +21,22 @@ void write_classifier_weights(std::filesystem::path const& from, std::filesystem
 /// What the model in `from` is, with its weights or without. Throws what reading throws; not_found.
 ModelConfig starting_config(std::filesystem::path const& from);
 
+/// What a model in training is to answer.
+struct WantedHead {
+    std::vector<std::string> classes; ///< one of them; empty: tokens, or
+    bool number = false;              ///< a number
+};
+
+struct StartingModel {
+    std::string origin;      ///< what was done, for the log
+    bool fresh_head = false; ///< the head is not one of `from`
+};
+
 /// Writes to `to` (a folder) the model that a training begins with: config.json and model.safetensors.
-/// `from` without weights gives fresh ones, drawn by `seed`. `classes` not empty: a classifier of them; a head for the
-/// same classes is kept, any other is replaced by one of small random numbers. Empty: a language model, whose head has
-/// to be there. Returns what was done, for the log. Throws what reading and initialise_model throw.
-std::string write_starting_model(std::filesystem::path const& from, std::filesystem::path const& to,
-                                 std::vector<std::string> const& classes, std::uint64_t seed);
+/// `from` without weights gives fresh ones, drawn by `seed`. A head for the same classes, or for a number, is kept; any
+/// other is replaced by one of small random numbers. The head of a language model has to be there. Throws what reading
+/// and initialise_model throw.
+StartingModel write_starting_model(std::filesystem::path const& from, std::filesystem::path const& to,
+                                   WantedHead const& wanted, std::uint64_t seed);
 
 } // namespace strandwave

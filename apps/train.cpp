@@ -51,6 +51,9 @@ Score score_of(TrainFlags const& flags) {
     if (flags.score == "mcc" && !classifier) {
         throw Error(ErrorCode::invalid_argument, "--score mcc is for classifiers");
     }
+    if (flags.score == "accuracy" && parse_objective(flags.objective) == Objective::regression) {
+        throw Error(ErrorCode::invalid_argument, "--score accuracy is not for regression: numbers are never right");
+    }
     return flags.score == "mcc" ? Score::matthews : flags.score == "accuracy" ? Score::accuracy : Score::loss;
 }
 
@@ -67,6 +70,9 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     auto const objective = parse_objective(flags.objective);
     if (objective == Objective::next_token && model.bidirectional) {
         throw Error(ErrorCode::invalid_argument, "a bidirectional model sees the next token: take masked-token");
+    }
+    if (objective != Objective::classification && (flags.balance || flags.batch.label_smoothing > 0)) {
+        throw Error(ErrorCode::invalid_argument, "--balance and --label-smoothing are for classification");
     }
     if (flags.piece > 0 && model.bidirectional) {
         throw Error(ErrorCode::invalid_argument,
@@ -112,8 +118,9 @@ std::string identity(std::string const& options) {
 class Listener final : public TrainingListener {
 public:
     Listener(RunFolder const& folder, ModelParameters const& parameters, TensorStore const& store, TrainingLog& log,
-             Trainer const& trainer)
-        : folder_(folder), parameters_(parameters), store_(store), log_(log), trainer_(trainer) {}
+             Trainer const& trainer, std::optional<LabelScale> const& label_scale)
+        : folder_(folder), parameters_(parameters), store_(store), log_(log), trainer_(trainer),
+          label_scale_(label_scale) {}
 
     void progress(TrainingProgress const& progress) override { log_.progress(progress, trainer_.bytes()); }
     void validated(Validation const& validation, Trainer& trainer) override {
@@ -128,18 +135,23 @@ public:
     bool stop() override { return interrupted(); }
 
 private:
-    void write(std::vector<float> const& values) { write_parameters(parameters_, values, store_, folder_.weights()); }
+    void write(std::vector<float> values) {
+        if (label_scale_) { restore_head(parameters_, *label_scale_, values); }
+        write_parameters(parameters_, values, store_, folder_.weights());
+    }
 
     RunFolder const& folder_;
     ModelParameters const& parameters_;
     TensorStore const& store_;
     TrainingLog& log_;
     Trainer const& trainer_;
+    std::optional<LabelScale> label_scale_; ///< of numbers
 };
 
-/// Where the run stands at its beginning. The starting model is in the run's folder by then.
+/// Where the run stands at its beginning. The starting model is in the run's folder by then. `units`: of the numbers
+/// that its head gives, if it gives numbers that mean something.
 TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, ModelParameters const& parameters,
-                         TensorStore const& store, std::string const& run) {
+                         TensorStore const& store, std::string const& run, std::optional<LabelScale> const& units) {
     if (flags.resume) {
         auto checkpoint = read_checkpoint(folder.checkpoint(), parameters.size);
         if (identity(checkpoint.run) != run) {
@@ -151,6 +163,7 @@ TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, Model
     TrainingCheckpoint checkpoint;
     checkpoint.run = run;
     checkpoint.state.values = read_parameters(parameters, store);
+    if (units) { standardise_head(parameters, *units, checkpoint.state.values); }
     checkpoint.state.moment1.assign(checkpoint.state.values.size(), 0.0F);
     checkpoint.state.moment2 = checkpoint.state.moment1;
     return checkpoint;
@@ -188,15 +201,20 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     index_t const steps = step_count(flags, *source);
 
     RunFolder const folder(flags);
+    auto const label_scale = source->label_scale();
+    bool fresh_head = false;
     if (!flags.resume) {
-        auto const origin = write_starting_model(flags.model.directory, folder.path(), source->classes(), flags.seed);
+        WantedHead const wanted{source->classes(), label_scale.has_value()};
+        auto const start = write_starting_model(flags.model.directory, folder.path(), wanted, flags.seed);
+        fresh_head = start.fresh_head;
         if (flags.synthetic.empty()) { write_preprocessor_config(folder.path(), preprocessor); }
         write_file_whole(folder.options(), resolved);
-        log_line(flags.log, origin);
+        log_line(flags.log, start.origin);
     }
     TensorStore const store = open_checkpoint(folder.path());
     auto const parameters = find_parameters(read_model_config(folder.path(), store), store);
-    auto checkpoint = begin(flags, folder, parameters, store, identity(resolved));
+    auto checkpoint =
+        begin(flags, folder, parameters, store, identity(resolved), fresh_head ? std::nullopt : label_scale);
 
     Threads const threads(flags.compute.threads);
     auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling, source->batch_positions());
@@ -213,8 +231,8 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     loop.score = score;
     if (loop.validate_every == 0) { loop.validate_every = flags.synthetic.empty() ? source->steps_per_epoch() : steps; }
     if (loop.checkpoint_every == 0) { loop.checkpoint_every = loop.validate_every; }
-    TrainingLog log(flags.log, folder.training(), checkpoint.state.step, steps, !is_pooled(options.model.objective));
-    Listener listener(folder, parameters, store, log, trainer);
+    TrainingLog log(flags.log, folder.training(), checkpoint.state.step, steps, options.model.objective);
+    Listener listener(folder, parameters, store, log, trainer, label_scale);
     bool const done = run_training(trainer, threads, source->data(), loop, checkpoint, listener);
     log.write();
     if (!done) {

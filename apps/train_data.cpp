@@ -59,6 +59,7 @@ public:
     Files(TrainFlags const& flags, PreprocessorConfig const& preprocessor, ModelConfig const& model)
         : set_(all_files(flags), set_options(flags, preprocessor, model)), split_(split(flags, set_)) {
         thin(flags.validation_examples);
+        if (set_.target() == TargetKind::values) { label_scale_ = strandwave::label_scale(labels_of(split_.training)); }
         report(flags);
         if (set_.target() == TargetKind::classes && set_.classes().size() < 2) {
             throw Error(ErrorCode::invalid_argument, "a classifier needs records of two classes or more; " +
@@ -67,6 +68,7 @@ public:
         BatchOptions options = flags.batch;
         options.objective = parse_objective(flags.objective);
         options.seed = flags.seed;
+        if (label_scale_) { options.label_scale = *label_scale_; }
         if (flags.balance) { options.class_weights = balance(set_, split_.training); }
         training_.emplace(set_, split_.training, options);
         batch_positions_ = std::max(options.batch_tokens, options.batch_size * longest(options.crop));
@@ -98,6 +100,7 @@ public:
         return std::max<index_t>(1, training_->steps_per_epoch() / accumulate_);
     }
     std::vector<std::string> classes() const override { return set_.classes(); }
+    std::optional<LabelScale> label_scale() const override { return label_scale_; }
     bool validates() const override { return validation_.has_value(); }
     index_t batch_positions() const override { return batch_positions_; }
     index_t failed() const override { return set_.report().failed; }
@@ -113,8 +116,9 @@ private:
                                    ModelConfig const& model) {
         TrainingSetOptions options;
         options.source = source_options(flags.input, preprocessor, model);
-        if (parse_objective(flags.objective) == Objective::classification) {
-            options.target = TargetKind::classes;
+        auto const objective = parse_objective(flags.objective);
+        if (is_pooled(objective)) {
+            options.target = objective == Objective::classification ? TargetKind::classes : TargetKind::values;
             labels_.emplace(flags.labels, all_files(flags), options.source.input);
             options.labels = &*labels_;
         }
@@ -122,6 +126,14 @@ private:
             log_error(failure.error.message() + " [" + std::string(error_code_name(failure.error.code())) + "]");
         };
         return options;
+    }
+
+    std::vector<float> labels_of(std::vector<index_t> const& examples) const {
+        std::vector<float> labels;
+        for (index_t const i : examples) {
+            labels.push_back(set_[i].value);
+        }
+        return labels;
     }
 
     index_t longest(index_t crop) const {
@@ -149,10 +161,14 @@ private:
         for (std::size_t i = 0; i < set_.classes().size() && i < as_size(kNamesShown); ++i) {
             line += (i == 0 ? "; classes " : ", ") + set_.classes()[i];
         }
+        if (label_scale_) {
+            line += "; labels with mean " + std::to_string(label_scale_->mean) + ", standard deviation " +
+                    std::to_string(label_scale_->deviation);
+        }
         log_line(flags.log, line);
         auto const& found = set_.report();
         if (found.unlabelled > 0) {
-            log_line(flags.log, std::to_string(found.unlabelled) + " records left out: no class is known for them (" +
+            log_line(flags.log, std::to_string(found.unlabelled) + " records left out: no label is known for them (" +
                                     found.first_unlabelled + " is the first)");
         }
         report_leakage(flags.log, set_, find_leakage(set_, split_));
@@ -169,6 +185,7 @@ private:
     std::optional<LabelSource> labels_; // in front of set_, which is made with it
     TrainingSet set_;
     DataSplit split_;
+    std::optional<LabelScale> label_scale_; ///< of numbers
     std::optional<BatchSampler> training_, validation_;
     index_t accumulate_ = 1;
     index_t batch_positions_ = 0;

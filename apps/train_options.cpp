@@ -34,7 +34,7 @@ private:
 void add_data_options(CLI::App& command, TrainFlags& flags) {
     Group data(command, "Data");
     data.add("--objective", flags.objective, "What is learnt")
-        ->check(CLI::IsMember({"next-token", "masked-token", "classification"}));
+        ->check(CLI::IsMember({"next-token", "masked-token", "classification", "regression"}));
     data.add("--synthetic", flags.synthetic,
              "Train on a task made by rule instead of files: selective-copying, induction-heads or mqar, with "
              ":length=N,vocab=N,items=N behind it")

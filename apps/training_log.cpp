@@ -34,8 +34,9 @@ std::string duration(double seconds) {
 
 } // namespace
 
-TrainingLog::TrainingLog(LogOptions const& log, std::filesystem::path folder, index_t step, index_t total, bool tokens)
-    : log_(log), folder_(std::move(folder)), begin_(step), total_(total), tokens_(tokens) {
+TrainingLog::TrainingLog(LogOptions const& log, std::filesystem::path folder, index_t step, index_t total,
+                         Objective objective)
+    : log_(log), folder_(std::move(folder)), begin_(step), total_(total), objective_(objective) {
     if (step > 0) { read(step); }
 }
 
@@ -66,6 +67,21 @@ void TrainingLog::read(index_t step) {
     }
 }
 
+/// The loss and what it comes to: of tokens in bits, of numbers a typical error in standard deviations of the labels.
+std::string TrainingLog::judged(Row const& row) const {
+    char text[128];
+    if (objective_ == Objective::regression) {
+        std::snprintf(text, sizeof text, "loss %.4f, error %.4f deviations", row.loss, std::sqrt(2 * row.loss));
+        return text;
+    }
+    char bits[64] = "";
+    if (row.validation && !is_pooled(objective_)) {
+        std::snprintf(bits, sizeof bits, " (%.4f bits)", row.loss / std::numbers::ln2);
+    }
+    std::snprintf(text, sizeof text, "loss %.4f%s, accuracy %.4f", row.loss, bits, row.accuracy);
+    return text;
+}
+
 void TrainingLog::progress(TrainingProgress const& progress, index_t bytes) {
     Row row;
     double const count = std::max(1.0, progress.sums.count);
@@ -82,10 +98,10 @@ void TrainingLog::progress(TrainingProgress const& progress, index_t bytes) {
     double const left = progress.seconds * static_cast<double>(total_ - progress.step) /
                         static_cast<double>(std::max<index_t>(1, progress.step - begin_));
     char text[256];
-    std::snprintf(
-        text, sizeof text, "step %lld/%lld: loss %.4f, accuracy %.4f, %.3g positions/s, %.2f GiB, %s gone, %s left",
-        static_cast<long long>(progress.step), static_cast<long long>(total_), row.loss, row.accuracy, row.tokens_per_s,
-        static_cast<double>(bytes) / (1 << 30), duration(progress.seconds).c_str(), duration(left).c_str());
+    std::snprintf(text, sizeof text, "step %lld/%lld: %s, %.3g positions/s, %.2f GiB, %s gone, %s left",
+                  static_cast<long long>(progress.step), static_cast<long long>(total_), judged(row).c_str(),
+                  row.tokens_per_s, static_cast<double>(bytes) / (1 << 30), duration(progress.seconds).c_str(),
+                  duration(left).c_str());
     if (::isatty(STDERR_FILENO) != 0) {
         std::cerr << "\r\033[K" << text << std::flush;
         drawn_ = true;
@@ -105,11 +121,8 @@ void TrainingLog::validated(Validation const& validation) {
     row.seconds = rows_.empty() ? 0 : rows_.back().seconds;
     rows_.push_back(row);
     char text[256];
-    char bits[64] = "";
-    if (tokens_) { std::snprintf(bits, sizeof bits, " (%.4f bits)", row.loss / std::numbers::ln2); }
-    std::snprintf(text, sizeof text, "step %lld: validation loss %.4f%s, accuracy %.4f, score %.4f%s",
-                  static_cast<long long>(validation.step), row.loss, bits, row.accuracy, row.score,
-                  validation.best ? ", the best so far" : "");
+    std::snprintf(text, sizeof text, "step %lld: validation %s, score %.4f%s", static_cast<long long>(validation.step),
+                  judged(row).c_str(), row.score, validation.best ? ", the best so far" : "");
     if (std::exchange(drawn_, false)) { std::cerr << '\n'; }
     log_line(log_, text);
     write();

@@ -52,7 +52,7 @@ void count(std::vector<Label> const& ours, std::vector<Label> const& theirs, Lab
 } // namespace
 
 void check_labels_comparable(Model const& model, InputFlags const& input) {
-    if (model.config().head != HeadKind::classifier) {
+    if (model.config().head != HeadKind::classifier || model.config().regression) {
         throw Error(ErrorCode::unsupported,
                     "the model has no classifier head, so inputs have no labels to compare; give "
                     "verify the model directory alone");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "lib/train/label_scale.h"
 #include "lib/train/objective.h"
 #include "lib/train/train_batch.h"
 #include "pipelines/audio_augmentation.h"
@@ -23,6 +24,7 @@ struct BatchOptions {
     double mask_share = 0.15;         ///< masked_token
     double label_smoothing = 0;       ///< e: targets (1 - e) onehot + e / classes
     std::vector<float> class_weights; ///< factors of the targets, one a class; empty: 1
+    LabelScale label_scale;           ///< regression
     AudioAugmentation audio;
     index_t max_length = 0; ///< evaluation: longer records give their middle; 0: whole
 };
@@ -46,7 +48,7 @@ struct BatchOptions {
 /// r, from U(0, 1), has targets r * first + (1 - r) * second; what is shorter than the first lies at a random place in
 /// it, what is longer gives a stretch.
 ///
-/// pooled_targets: label smoothing, then class weights; regression: the value.
+/// pooled_targets: label smoothing, then class weights; regression: the standardised value.
 class BatchSampler {
 public:
     /// `set` has to outlive the sampler. Throws invalid_argument: no examples, options that are out of range or do not

@@ -70,7 +70,8 @@ void BatchSampler::add_share(index_t example, double share, TrainBatch& batch) c
     index_t const width = targets_per_record();
     float* const row = batch.pooled_targets.data() + batch.pooled_targets.size() - width;
     if (options_.objective == Objective::regression) {
-        row[0] += static_cast<float>(share * static_cast<double>(set_[example].value));
+        row[0] +=
+            static_cast<float>(share * options_.label_scale.standardised(static_cast<double>(set_[example].value)));
         return;
     }
     index_t const label = set_[example].label;

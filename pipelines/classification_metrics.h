@@ -1,6 +1,7 @@
 #pragma once
 
 #include "lib/core/view.h"
+#include "pipelines/bootstrap.h"
 
 #include <cstdint>
 #include <span>
@@ -105,24 +106,10 @@ inline constexpr index_t kCoveragePoints = 100;
 /// confidence are answered together, and points that are the same are given once.
 std::vector<CoveragePoint> coverage_curve(ScoredRows const& rows, index_t points = kCoveragePoints);
 
-/// Where a score lies, by the percentile bootstrap. NaN where it cannot be known.
-struct Interval {
-    double low = 0;
-    double high = 0;
-};
-struct BootstrapOptions {
-    index_t resamples = 1000;
-    double level = 0.95;
-    std::uint64_t seed = 1; ///< of SplitMix64 (lib/core/random.h)
-};
 struct BootstrapIntervals {
     Interval accuracy, balanced_accuracy, matthews_correlation, macro_auroc;
 };
-/// Percentile bootstrap (Efron and Tibshirani 1993, chapter 13): rows are drawn with replacement as many times as there
-/// are rows, and the score's quantiles over the resamples are the interval, interpolated linearly between order
-/// statistics. With `groups` whole groups are drawn (the cluster bootstrap): windows of one record are no independent
-/// rows. Resamples in which a score is NaN are left out of it. NaN for fewer than two groups. Same input, same bits.
-/// Takes 8 n classes bytes, and time for resamples n classes steps.
+/// By `bootstrap`. Takes 8 n classes bytes, and time for resamples n classes steps.
 BootstrapIntervals bootstrap_intervals(ScoredRows const& rows, BootstrapOptions const& options = {});
 
 /// Everything above. Throws what `check` throws; the single functions take rows that passed it.

@@ -44,6 +44,31 @@ private:
     std::string text_;
 };
 
+class Predictor final : public UnitListener {
+public:
+    Predictor(ValueTable const& table, std::ostream& out, UnitListener& listener)
+        : table_(table), out_(out), listener_(listener) {
+        out_ << table_.header();
+    }
+
+    void result(UnitResult const& result) override {
+        table_.append(result.unit, static_cast<double>(result.vector[0]), text_);
+    }
+    void failure(UnitFailure const& failure) override { listener_.failure(failure); }
+    void progress(RunReport const& run) override {
+        out_ << text_ << std::flush;
+        text_.clear();
+        listener_.progress(run);
+    }
+    void finish() { out_ << text_; }
+
+private:
+    ValueTable const& table_;
+    std::ostream& out_;
+    UnitListener& listener_;
+    std::string text_;
+};
+
 } // namespace
 
 std::vector<double> class_probabilities(std::span<float const> logits) {
@@ -62,6 +87,10 @@ std::vector<double> class_probabilities(std::span<float const> logits) {
 }
 
 void check_classifier(ModelConfig const& config) {
+    if (config.regression) {
+        throw Error(ErrorCode::unsupported, "the model gives a number, no class (problem_type is regression); "
+                                            "`strandwave classify` writes its numbers");
+    }
     if (config.head != HeadKind::classifier) {
         throw Error(ErrorCode::unsupported, "the model has no classifier head; `strandwave probe` fits one on labelled "
                                             "records and writes a model that has it");
@@ -88,6 +117,15 @@ ClassifyReport classify_files(RecordSource& source, Models models, Threads& thre
     classifier.report.run = run_units(source, models, threads, options.run, classifier);
     classifier.finish();
     return std::move(classifier.report);
+}
+
+RunReport predict_files(RecordSource& source, Models models, Threads& threads, UnitRunOptions options,
+                        ValueTable const& table, std::ostream& out, UnitListener& listener) {
+    options.logits = true;
+    Predictor predictor(table, out, listener);
+    auto report = run_units(source, models, threads, options, predictor);
+    predictor.finish();
+    return report;
 }
 
 } // namespace strandwave

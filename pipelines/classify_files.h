@@ -26,7 +26,7 @@ struct ClassifyReport {
 /// Probabilities of the classes: softmax, in double. A single logit is one class against none: its sigmoid.
 std::vector<double> class_probabilities(std::span<float const> logits);
 
-/// Throws unsupported, naming `probe`, for a model without a classifier head.
+/// Throws unsupported, naming a command to use, for a model without a classifier head and for one of a regression.
 void check_classifier(ModelConfig const& config);
 
 /// The row that the logits of a unit make. One whose logits are not finite is kUnclassified.
@@ -36,5 +36,9 @@ ClassRow classify_unit(UnitResult const& result, std::vector<std::string> const&
 /// `listener` hears failures and progress. Throws what check_classifier and run_units throw.
 ClassifyReport classify_files(RecordSource& source, Models models, Threads& threads, ClassifyOptions options,
                               ClassTable const& table, std::ostream& out, UnitListener& listener);
+
+/// The same of a regression: the number of every unit.
+RunReport predict_files(RecordSource& source, Models models, Threads& threads, UnitRunOptions options,
+                        ValueTable const& table, std::ostream& out, UnitListener& listener);
 
 } // namespace strandwave

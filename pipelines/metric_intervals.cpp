@@ -1,10 +1,8 @@
-#include "lib/core/random.h"
 #include "pipelines/classification_metrics.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
 
 namespace strandwave {
@@ -12,7 +10,7 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-using Weights = std::vector<index_t>; ///< how often each row counts
+using Weights = std::span<index_t const>; ///< how often each row counts
 
 /// The rows in the order of one class's probability, sorted once for all resamples.
 class RankedClass {
@@ -30,7 +28,7 @@ public:
     }
 
     /// NaN without a row of the class, or without one of the rest. All sums are whole, or halves: exact below 2^53.
-    double auroc(Weights const& weights) const {
+    double auroc(Weights weights) const {
         index_t inside = 0; // of the class, and of the rest, so far
         index_t outside = 0;
         index_t tied_inside = 0;
@@ -64,7 +62,7 @@ std::vector<RankedClass> ranked_classes(ScoredRows const& rows) {
     return ranked;
 }
 
-double macro_auroc(std::vector<RankedClass> const& ranked, Weights const& weights) {
+double macro_auroc(std::vector<RankedClass> const& ranked, Weights weights) {
     double sum = 0;
     index_t count = 0;
     for (auto const& one : ranked) {
@@ -76,84 +74,29 @@ double macro_auroc(std::vector<RankedClass> const& ranked, Weights const& weight
     return count > 0 ? sum / static_cast<double>(count) : kNaN;
 }
 
-/// The group of each row, counted from 0 in the order of their numbers; every row its own if none are given.
-std::vector<index_t> dense_groups(ScoredRows const& rows) {
-    std::vector<index_t> groups(rows.truth.size());
-    std::iota(groups.begin(), groups.end(), index_t{0});
-    if (rows.groups.empty()) { return groups; }
-    std::map<index_t, index_t> number;
-    for (index_t const group : rows.groups) {
-        number.emplace(group, 0);
-    }
-    index_t next = 0;
-    for (auto& entry : number) {
-        entry.second = next++;
-    }
-    std::transform(rows.groups.begin(), rows.groups.end(), groups.begin(),
-                   [&](index_t group) { return number.at(group); });
-    return groups;
-}
-
-/// The scores of one kind, over the resamples.
-class Sample {
-public:
-    void add(double value) {
-        if (!std::isnan(value)) { values_.push_back(value); }
-    }
-
-    Interval interval(double level) {
-        if (values_.empty()) { return {kNaN, kNaN}; }
-        std::sort(values_.begin(), values_.end());
-        return {quantile(0.5 - level / 2), quantile(0.5 + level / 2)};
-    }
-
-private:
-    double quantile(double share) const {
-        double const place = share * static_cast<double>(values_.size() - 1);
-        auto const below = static_cast<std::size_t>(place);
-        auto const above = std::min(below + 1, values_.size() - 1);
-        return values_[below] + (values_[above] - values_[below]) * (place - static_cast<double>(below));
-    }
-
-    std::vector<double> values_;
-};
-
 } // namespace
 
-double macro_auroc(ScoredRows const& rows) { return macro_auroc(ranked_classes(rows), Weights(rows.truth.size(), 1)); }
+double macro_auroc(ScoredRows const& rows) {
+    return macro_auroc(ranked_classes(rows), std::vector<index_t>(rows.truth.size(), 1));
+}
 
 BootstrapIntervals bootstrap_intervals(ScoredRows const& rows, BootstrapOptions const& options) {
-    auto const groups = dense_groups(rows);
-    auto const group_count = static_cast<std::uint64_t>(*std::max_element(groups.begin(), groups.end()) + 1);
-    Interval const unknown{kNaN, kNaN};
-    if (group_count < 2) { return {unknown, unknown, unknown, unknown}; }
-
     auto const ranked = ranked_classes(rows);
     std::vector<index_t> predicted;
     for (index_t row = 0; row < rows.rows(); ++row) {
         predicted.push_back(predicted_class(rows.probabilities, row));
     }
-    Random random(options.seed);
-    Weights drawn(group_count);
-    Weights weights(groups.size());
-    Sample accuracies, balanced, correlations, areas;
-    for (index_t i = 0; i < options.resamples; ++i) {
-        std::fill(drawn.begin(), drawn.end(), 0);
-        for (std::uint64_t draw = 0; draw < group_count; ++draw) {
-            ++drawn[random.below(group_count)];
-        }
+    auto const intervals = bootstrap(rows.rows(), rows.groups, 4, options, [&](Weights weights, auto scores) {
         Confusion confusion(rows.classes());
-        for (std::size_t row = 0; row < groups.size(); ++row) {
-            weights[row] = drawn[static_cast<std::size_t>(groups[row])];
+        for (std::size_t row = 0; row < weights.size(); ++row) {
             confusion(rows.truth[row], predicted[row]) += weights[row];
         }
-        accuracies.add(accuracy(confusion));
-        balanced.add(balanced_accuracy(confusion));
-        correlations.add(matthews_correlation(confusion));
-        areas.add(macro_auroc(ranked, weights));
-    }
-    return {accuracies.interval(options.level), balanced.interval(options.level), correlations.interval(options.level),
-            areas.interval(options.level)};
+        scores[0] = accuracy(confusion);
+        scores[1] = balanced_accuracy(confusion);
+        scores[2] = matthews_correlation(confusion);
+        scores[3] = macro_auroc(ranked, weights);
+    });
+    return {intervals[0], intervals[1], intervals[2], intervals[3]};
 }
 
 } // namespace strandwave

@@ -54,6 +54,24 @@ void append_place_in_seconds(Unit const& unit, std::string& text) {
     append_seconds(unit.end, unit, text);
 }
 
+nlohmann::ordered_json place_json(Unit const& unit, bool sound) {
+    nlohmann::ordered_json line;
+    line["file"] = unit.file;
+    line["name"] = unit.name;
+    line["start"] = unit.start;
+    line["end"] = unit.end;
+    if (sound) {
+        line["start_s"] = seconds(unit.start, unit);
+        line["end_s"] = seconds(unit.end, unit);
+    }
+    return line;
+}
+
+void append_line(nlohmann::ordered_json const& line, std::string& text) {
+    text += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    text += '\n';
+}
+
 void append_bed(ClassRow const& row, std::string& text) {
     append_place(row.unit, text);
     text += '\t';
@@ -115,15 +133,7 @@ void ClassTable::append_tsv(ClassRow const& row, std::string& text) const {
 }
 
 void ClassTable::append_json(ClassRow const& row, std::string& text) const {
-    nlohmann::ordered_json line;
-    line["file"] = row.unit.file;
-    line["name"] = row.unit.name;
-    line["start"] = row.unit.start;
-    line["end"] = row.unit.end;
-    if (sound_) {
-        line["start_s"] = seconds(row.unit.start, row.unit);
-        line["end_s"] = seconds(row.unit.end, row.unit);
-    }
+    auto line = place_json(row.unit, sound_);
     line["label"] = row.label;
     line["probability"] = rounded(row.probability);
     if (all_classes_) {
@@ -132,7 +142,27 @@ void ClassTable::append_json(ClassRow const& row, std::string& text) const {
             all[labels_[i]] = rounded(row.probabilities[i]);
         }
     }
-    text += line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    append_line(line, text);
+}
+
+std::string ValueTable::header() const {
+    if (format_ != TableFormat::tsv) { return {}; }
+    return sound_ ? "name\tstart\tend\tstart_s\tend_s\tvalue\n" : "name\tstart\tend\tvalue\n";
+}
+
+void ValueTable::append(Unit const& unit, double value, std::string& text) const {
+    if (format_ == TableFormat::jsonl) {
+        auto line = place_json(unit, sound_);
+        line["value"] = rounded(value);
+        return append_line(line, text);
+    }
+    append_place(unit, text);
+    text += '\t';
+    if (sound_) {
+        append_place_in_seconds(unit, text);
+        text += '\t';
+    }
+    append_six_digits(value, text);
     text += '\n';
 }
 

@@ -46,6 +46,20 @@ private:
     bool sound_;
 };
 
+/// Rows of a regression, as those of ClassTable (TSV or JSON) with `value` in place of label and probability: six
+/// significant digits; one that is not finite is `nan` or `inf` in TSV and null in JSON.
+class ValueTable {
+public:
+    ValueTable(TableFormat format, bool sound) : format_(format), sound_(sound) {}
+
+    std::string header() const; ///< with its newline; empty for JSON
+    void append(Unit const& unit, double value, std::string& text) const;
+
+private:
+    TableFormat format_;
+    bool sound_;
+};
+
 /// `name start end`, and of sound `start_s end_s`: the rows of embed, as TSV.
 std::string unit_table_header(bool sound);
 void append_unit_row(Unit const& unit, std::string& text);

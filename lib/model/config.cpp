@@ -146,6 +146,7 @@ private:
             return;
         }
         config_.labels.clear();
+        config_.regression = false;
         if (config_.frame_length == 0) {
             auto const implied = wrapped ? HeadKind::language_model : HeadKind::none;
             config_.head = own_head ? HeadKind::language_model : declared_.head.value_or(implied);
@@ -159,6 +160,10 @@ private:
         auto const name = TensorLayout::classifier();
         auto const count = shape(name, 2)[0];
         check_extent("num_labels", declared_.num_labels.value, name, count);
+        if (config_.regression && count != 1) {
+            throw Error(ErrorCode::unsupported, declared_.path + ": key 'problem_type' is 'regression' with " +
+                                                    std::to_string(count) + " outputs; only one can be run");
+        }
         auto& labels = config_.labels;
         if (!labels.empty()) {
             check_extent("id2label", static_cast<index_t>(labels.size()), name, count);

@@ -48,6 +48,7 @@ struct ModelConfig {
     HeadKind head = HeadKind::none;
     bool tied_head = false;          ///< the language-model head is the embedding
     std::vector<std::string> labels; ///< id2label in order, for a classifier
+    bool regression = false;         ///< the one output of a classifier's head is a number, not a class
     index_t frame_length = 0;        ///< > 0: input is frames of this many samples, not tokens
 
     index_t strands() const noexcept { return rcps ? 2 : 1; }

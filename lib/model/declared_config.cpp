@@ -289,6 +289,7 @@ void read_head(Object const& top, DeclaredConfig& config) {
         top.unsupported("frame_length", "with a language model in 'architectures': frames are no vocabulary");
     }
     config.num_labels = top.extent("num_labels");
+    config.model.regression = top.get_or<std::string>("problem_type", "") == "regression";
     for (auto const& label : top.numbered("id2label")) {
         if (!label.is_string()) { top.malformed("id2label", "must map numbers to texts"); }
         auto const text = label.get<std::string>();

@@ -175,7 +175,7 @@ TEST_F(EvaluateTest, RecordsWithoutAClassAreLeftOutAndCounted) {
     auto const run = evaluate({"--labels", "labels.tsv", input});
     EXPECT_EQ(run.exit_code, 0) << run.err;
     EXPECT_EQ(metrics(run.out).at("rows")[1], "2");
-    EXPECT_NE(run.err.find("1 rows left out: no class is known for them (stranger is the first)"), std::string::npos)
+    EXPECT_NE(run.err.find("1 rows left out: no label is known for them (stranger is the first)"), std::string::npos)
         << run.err;
 }
 

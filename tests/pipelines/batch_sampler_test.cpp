@@ -146,6 +146,9 @@ TEST_F(BatchSamplerTest, TargetsOfRegressionAreTheValues) {
     EXPECT_EQ(sampler.targets_per_record(), 1);
     sampler.make_evaluation(0, batch_);
     EXPECT_EQ(batch_.pooled_targets, (std::vector<float>{-2, 1.5F}));
+    options_.label_scale = {-1, 0.5};
+    BatchSampler(set, {1, 0}, options_).make_evaluation(0, batch_);
+    EXPECT_EQ(batch_.pooled_targets, (std::vector<float>{-2, 5})) << "standardised";
 }
 
 TEST_F(BatchSamplerTest, EvaluationIsInOrderAndTakesTheMiddle) {
