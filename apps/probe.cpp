@@ -6,6 +6,7 @@
 #include "apps/starting_model.h"
 #include "lib/core/error.h"
 #include "lib/model/linear_probe.h"
+#include "lib/model/nearest_neighbours.h"
 #include "pipelines/record_labels.h"
 
 #include <CLI/CLI.hpp>
@@ -26,6 +27,7 @@ struct ProbeFlags {
     OutputOptions output;
     LogOptions log;
     LinearProbeOptions fit;
+    index_t neighbours = 0;
 };
 
 /// Pooled vectors of all records that have a class.
@@ -76,14 +78,23 @@ private:
     std::string first_unlabelled_;
 };
 
-void print_table(LinearProbe const& probe, std::vector<std::string> const& classes) {
-    auto const line = [](char const* part, index_t correct, index_t rows) {
-        std::printf("%s\t%lld\t%lld\t%.4f\n", part, static_cast<long long>(rows), static_cast<long long>(correct),
-                    static_cast<double>(correct) / static_cast<double>(rows));
-    };
-    std::printf("split\trecords\tcorrect\taccuracy\n");
-    line("fitted", probe.fitted_correct, probe.fitted_rows);
-    line("held out", probe.validation_correct, probe.validation_rows);
+/// How many of the held-out rows the `count` nearest of the fitted ones answer right.
+index_t right_by_neighbours(LinearProbe const& probe, View<float const, 2> features,
+                            std::vector<std::int32_t> const& labels, index_t count) {
+    auto const answers = nearest_neighbours(features, labels, probe.fitted_rows, probe.validation_rows, count);
+    index_t right = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        right += answers[i] == labels[static_cast<std::size_t>(probe.validation_rows[i])] ? 1 : 0;
+    }
+    return right;
+}
+
+void print_line(std::string const& part, index_t correct, std::vector<index_t> const& rows) {
+    std::printf("%s\t%zu\t%lld\t%.4f\n", part.c_str(), rows.size(), static_cast<long long>(correct),
+                static_cast<double>(correct) / static_cast<double>(rows.size()));
+}
+
+void print_confusion(LinearProbe const& probe, std::vector<std::string> const& classes) {
     std::printf("\nheld out: true\\predicted");
     for (auto const& name : classes) {
         std::printf("\t%s", name.c_str());
@@ -135,7 +146,15 @@ ExitCode run(ProbeFlags const& flags) {
     write_classifier_weights(flags.model.directory, directory.staging(), probe.weight, probe.bias);
     write_preprocessor_config(directory.staging(), opened.preprocessor);
     directory.commit();
-    print_table(probe, classes);
+    std::printf("split\trecords\tcorrect\taccuracy\n");
+    print_line("fitted", probe.fitted_correct, probe.fitted_rows);
+    print_line("held out", probe.validation_correct, probe.validation_rows);
+    if (flags.neighbours > 0) {
+        print_line("held out, neighbours",
+                   right_by_neighbours(probe, embeddings.features(), embeddings.labels(classes), flags.neighbours),
+                   probe.validation_rows);
+    }
+    print_confusion(probe, classes);
     log_line(flags.log, "lambda " + std::to_string(probe.lambda) + "; model written to " + flags.output.path.string());
     return exit_code(report);
 }
@@ -152,6 +171,13 @@ void add_probe_command(CLI::App& program, CommandResult& result) {
         ->check(CLI::Range(0.001, 0.999))
         ->capture_default_str();
     command->add_option("--seed", flags->fit.seed, "Of the split")->capture_default_str();
+    command
+        ->add_option("--neighbours", flags->neighbours,
+                     "Also ask the K nearest of the fitted records about each held-out one (cosine, majority vote); "
+                     "0: no")
+        ->type_name("K")
+        ->check(CLI::Range(index_t{0}, index_t{1} << 30).description(""))
+        ->capture_default_str();
     add_input_flags(*command, flags->input);
     add_output_options(*command, flags->output, true, "Model directory to write");
     add_preprocessor_flags(*command, flags->preprocessor);

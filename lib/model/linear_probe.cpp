@@ -313,7 +313,7 @@ index_t predict(LinearProbe const& probe, float const* x, index_t features, inde
 LinearProbe fit_linear_probe(View<float const, 2> features, std::span<std::int32_t const> labels, index_t classes,
                              LinearProbeOptions const& options) {
     check(features, labels, classes, options);
-    Split const split = stratified_split(labels, classes, options);
+    Split split = stratified_split(labels, classes, options);
     Standardisation const by = standardise(features, split.fitted);
     Part const fitted = make_part(features, labels, split.fitted, by);
     Part const held_out = make_part(features, labels, split.held_out, by);
@@ -326,8 +326,6 @@ LinearProbe fit_linear_probe(View<float const, 2> features, std::span<std::int32
     LinearProbe probe;
     probe.lambda = stop.best_lambda;
     fold(stop.best, by, classes, probe);
-    probe.fitted_rows = fitted.size();
-    probe.validation_rows = held_out.size();
     probe.confusion.assign(static_cast<std::size_t>(classes * classes), 0);
     for (index_t const row : split.fitted) {
         index_t const answer = predict(probe, features.row(row), features.cols, classes);
@@ -339,6 +337,8 @@ LinearProbe fit_linear_probe(View<float const, 2> features, std::span<std::int32
         ++probe.confusion[static_cast<std::size_t>(truth * classes + answer)];
         probe.validation_correct += answer == truth ? 1 : 0;
     }
+    probe.fitted_rows = std::move(split.fitted);
+    probe.validation_rows = std::move(split.held_out);
     return probe;
 }
 

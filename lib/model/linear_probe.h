@@ -19,11 +19,11 @@ struct LinearProbeOptions {
 
 /// A fitted head and what is known about it.
 struct LinearProbe {
-    std::vector<float> weight;   ///< [classes, features], for features as they come (standardisation folded in)
-    std::vector<float> bias;     ///< [classes]
-    double lambda = 0;           ///< the strength of the penalty that the held-out split chose
-    index_t fitted_rows = 0;     ///< rows that the weights were fitted on
-    index_t validation_rows = 0; ///< rows that were held out
+    std::vector<float> weight;        ///< [classes, features], for features as they come (standardisation folded in)
+    std::vector<float> bias;          ///< [classes]
+    double lambda = 0;                ///< the strength of the penalty that the held-out split chose
+    std::vector<index_t> fitted_rows; ///< that the weights were fitted on, ascending
+    std::vector<index_t> validation_rows; ///< that were held out
     index_t fitted_correct = 0;
     index_t validation_correct = 0;
     std::vector<index_t>

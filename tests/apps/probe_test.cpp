@@ -91,6 +91,12 @@ TEST_F(ProbeCommand, ClassesFromATable) {
     EXPECT_EQ(config().at("label2id"), (nlohmann::json{{"at_rich", 0}, {"gc rich", 1}}));
 }
 
+TEST_F(ProbeCommand, NeighboursAreAskedToo) {
+    auto const run = probe({"--labels", "labels.tsv", "all.fa", "--neighbours", "3"});
+    EXPECT_NE(run.out.find("\nheld out\t8\t8\t1.0000\nheld out, neighbours\t8\t8\t1.0000\n"), std::string::npos)
+        << run.out;
+}
+
 TEST_F(ProbeCommand, ClassesFromHeaders) {
     expect_perfect(probe({"--labels-from", "header", "--header-key", "kind", "all.fa"}), "at", "gc");
 }

@@ -37,8 +37,8 @@ Sample blobs(index_t classes, index_t a_class, double spread, std::uint64_t seed
 TEST(LinearProbe, SeparatesClassesThatAreApart) {
     Sample const sample = blobs(4, 50, 0.05, 1);
     LinearProbe const probe = fit_linear_probe(sample.view(), sample.y, 4);
-    EXPECT_EQ(probe.validation_rows, 40);
-    EXPECT_EQ(probe.fitted_rows, 160);
+    EXPECT_EQ(probe.validation_rows.size(), 40U);
+    EXPECT_EQ(probe.fitted_rows.size(), 160U);
     EXPECT_EQ(probe.validation_correct, 40);
     EXPECT_EQ(probe.fitted_correct, 160);
     for (index_t truth = 0; truth < 4; ++truth) {
@@ -85,7 +85,7 @@ TEST(LinearProbe, EveryClassIsHeldOutAndFitted) {
     }
     LinearProbe const probe = fit_linear_probe(sample.view(), sample.y, 2);
     EXPECT_EQ(probe.confusion[2] + probe.confusion[3], 1);
-    EXPECT_EQ(probe.validation_rows, 1 + 8);
+    EXPECT_EQ(probe.validation_rows.size(), 1U + 8);
 }
 
 TEST(LinearProbe, GroupsAreNeverSplit) {
@@ -107,15 +107,15 @@ TEST(LinearProbe, GroupsAreNeverSplit) {
         }
     }
     LinearProbe const leaking = fit_linear_probe(sample.view(), sample.y, 2);
-    EXPECT_EQ(leaking.validation_correct, leaking.validation_rows);
+    EXPECT_EQ(leaking.validation_correct, static_cast<index_t>(leaking.validation_rows.size()));
     LinearProbeOptions options;
     options.groups = groups;
     LinearProbe const honest = fit_linear_probe(sample.view(), sample.y, 2, options);
-    EXPECT_EQ(honest.validation_rows, 40);
+    EXPECT_EQ(honest.validation_rows.size(), 40U);
     for (index_t const count : honest.confusion) {
         EXPECT_EQ(count % 5, 0); // equal rows get equal answers
     }
-    EXPECT_LT(honest.validation_correct, honest.validation_rows);
+    EXPECT_LT(honest.validation_correct, static_cast<index_t>(honest.validation_rows.size()));
 }
 
 TEST(LinearProbe, RefusesWhatMakesNoSense) {
