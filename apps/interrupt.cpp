@@ -1,7 +1,15 @@
 #include "apps/interrupt.h"
 
+#include "formats/file_bytes.h"
+#include "lib/core/partial_file.h"
+
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <semaphore.h>
+#include <string_view>
+#include <thread>
+#include <unistd.h>
 
 namespace strandwave {
 namespace {
@@ -9,12 +17,34 @@ namespace {
 // Set by the handler, on whichever thread it runs, and read by the threads of a pool.
 std::atomic<int> noted{0};
 static_assert(std::atomic<int>::is_always_lock_free);
+sem_t is_noted; ///< of what a handler may call, this alone wakes a thread
+
+[[noreturn]] void end_the_program() {
+    constexpr std::string_view kWords = "strandwave: interrupted while a pipe was read\n";
+    remove_open_partial_files();
+    [[maybe_unused]] auto const written = ::write(STDERR_FILENO, kWords.data(), kWords.size());
+    ::_exit(128 + noted);
+}
+
+/// On a thread of its own.
+void watch_pipes() {
+    while (::sem_wait(&is_noted) != 0) {} // EINTR
+    for (auto wait = std::chrono::milliseconds(1000);; wait = std::chrono::milliseconds(100)) {
+        std::this_thread::sleep_for(wait);
+        if (a_pipe_is_open()) { end_the_program(); }
+    }
+}
 
 } // namespace
 
 void note_interrupts() {
+    ::sem_init(&is_noted, 0, 0);
+    std::thread(watch_pipes).detach();
     struct sigaction action {};
-    action.sa_handler = [](int signal) { noted = signal; };
+    action.sa_handler = [](int signal) {
+        noted = signal;
+        ::sem_post(&is_noted);
+    };
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);

@@ -8,6 +8,8 @@ struct Interrupted {
 };
 
 /// From now on the first SIGINT or SIGTERM is only noted; a second one of the same kind ends the program at once.
+/// While an input is open that is no file, what is noted ends the program after a second: the thread that would see it
+/// may wait for a pipe that brings nothing. Files that are half-written then go (PartialFile), or are fit for --resume.
 void note_interrupts();
 bool interrupted() noexcept;
 int interrupting_signal() noexcept; ///< 0: none

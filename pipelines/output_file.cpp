@@ -11,6 +11,7 @@ void OutputFile::commit() {
     if (!stream_) {
         throw Error(ErrorCode::io, file_.path().string() + ": could not be written whole; is the disk full?");
     }
+    file_.sync();
     file_.commit();
 }
 

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <mutex>
+#include <set>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -28,17 +30,33 @@ Error output_error(std::filesystem::path const& path, std::string const& what, i
     return Error(ErrorCode::io, path.string() + ": " + what + ": " + std::strerror(error));
 }
 
+/// Paths of the partial files of this process. Never destroyed: a thread may ask while the process ends.
+struct OpenPartialFiles {
+    std::mutex mutex;
+    std::set<std::filesystem::path> paths;
+};
+
+OpenPartialFiles& open_partial_files() {
+    static auto& files = *new OpenPartialFiles;
+    return files;
+}
+
 } // namespace
 
 PartialFile::PartialFile(std::filesystem::path path) : path_(std::move(path)), partial_path_(partial_name(path_)) {
+    std::lock_guard const lock(open_partial_files().mutex);
     descriptor_ = ::open(partial_path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0) { throw output_error(path_, "cannot be written", errno); }
+    open_partial_files().paths.insert(partial_path_);
 }
 
 PartialFile::~PartialFile() {
     if (descriptor_ >= 0) { ::close(descriptor_); }
     std::error_code ignored;
-    if (!committed_) { std::filesystem::remove(partial_path_, ignored); }
+    if (committed_) { return; }
+    std::lock_guard const lock(open_partial_files().mutex);
+    std::filesystem::remove(partial_path_, ignored);
+    open_partial_files().paths.erase(partial_path_);
 }
 
 void PartialFile::write_at(void const* from, index_t bytes, index_t offset) const {
@@ -60,10 +78,33 @@ void PartialFile::reserve(index_t bytes) const {
 
 void PartialFile::commit() {
     if (::close(std::exchange(descriptor_, -1)) != 0) { throw output_error(path_, "cannot be written", errno); }
+    std::lock_guard const lock(open_partial_files().mutex);
     std::error_code failed;
     std::filesystem::rename(partial_path_, path_, failed);
     if (failed) { throw Error(ErrorCode::io, path_.string() + ": cannot be renamed into place: " + failed.message()); }
     committed_ = true;
+    open_partial_files().paths.erase(partial_path_);
+}
+
+void PartialFile::sync() const {
+    if (::fsync(descriptor_) != 0 && errno != EINVAL) { throw output_error(path_, "cannot be written", errno); }
+}
+
+void remove_open_partial_files() {
+    auto& files = open_partial_files();
+    files.mutex.lock(); // for ever
+    std::error_code ignored;
+    for (auto const& path : files.paths) {
+        std::filesystem::remove(path, ignored);
+    }
+}
+
+void sync_file_system(std::filesystem::path const& folder) {
+    int const descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool const synced = descriptor >= 0 && ::syncfs(descriptor) == 0;
+    int const reason = errno;
+    if (descriptor >= 0) { ::close(descriptor); }
+    if (!synced) { throw output_error(folder, "could not be written to the disk", reason); }
 }
 
 void remove_partial_files(std::filesystem::path const& folder) {
@@ -88,6 +129,7 @@ void write_file_whole(std::filesystem::path const& path, std::span<std::span<std
         file.write_at(piece.data(), static_cast<index_t>(piece.size()), offset);
         offset += static_cast<index_t>(piece.size());
     }
+    file.sync();
     file.commit();
 }
 

@@ -99,5 +99,21 @@ TEST_F(CliTest, AnInterruptLeavesNothingHalfWritten) {
     }
 }
 
+TEST_F(CliTest, AnInterruptEndsTheWaitForASilentPipe) {
+    auto const model = make_dna_model(folder_.path());
+    auto const pipe = folder_.path() / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    std::string const script =
+        "\"$0\" classify -q --device cpu --model \"$1\" - -o out.tsv < pipe & child=$!; exec 3> pipe; "
+        "printf '>a\\nACGT\\n' >&3; until ls out.tsv.partial* > ls.out 2>&1; do sleep 0.02; done; "
+        "kill -INT $child; wait $child; echo $?";
+    auto const result =
+        run_program(folder_.path(), {"-m", "-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "130\n") << result.err;
+    for (auto const& entry : std::filesystem::directory_iterator(folder_.path())) {
+        EXPECT_EQ(entry.path().filename().string().find("out.tsv"), std::string::npos) << entry.path();
+    }
+}
+
 } // namespace
 } // namespace strandwave
