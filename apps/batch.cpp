@@ -1,7 +1,9 @@
 #include "apps/batch_files.h"
 #include "apps/batch_options.h"
 #include "apps/commands.h"
+#include "apps/interrupt.h"
 #include "apps/progress.h"
+#include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_run.h"
 #include "pipelines/batch/batch_summary.h"
 #include "pipelines/classify_files.h"
@@ -124,12 +126,10 @@ BatchJob make_job(BatchFlags const& flags, CLI::App const& command, OpenedModel 
 }
 
 void check(BatchFlags const& flags, BatchJob const& job) {
-    bool const whole_records = std::any_of(job.outputs.formats.begin(), job.outputs.formats.end(), [](auto format) {
-        return format == OutputFormat::bam || format == OutputFormat::cram || format == OutputFormat::split;
-    });
     bool const windows = !flags.input.window.empty();
     if (flags.per_record && !windows) { throw Error(ErrorCode::invalid_argument, "--per-record needs --window"); }
-    if (whole_records && windows && !flags.per_record) {
+    auto const& formats = job.outputs.formats;
+    if (windows && !flags.per_record && std::any_of(formats.begin(), formats.end(), copies_records)) {
         throw Error(ErrorCode::invalid_argument,
                     "--format bam, cram and split have one label a record: add --per-record");
     }
@@ -179,6 +179,10 @@ ExitCode run_batch(BatchFlags const& flags, CLI::App const& command) {
         progress->clear();
         log_line(flags.log, "stopped at the first failure; --resume goes on");
         return ExitCode::records_failed;
+    } catch (Interrupted const&) {
+        progress->clear();
+        log_line(flags.log, "interrupted; --resume goes on");
+        throw;
     }
     progress->finish(report);
     progress->clear();
@@ -188,6 +192,7 @@ ExitCode run_batch(BatchFlags const& flags, CLI::App const& command) {
     write_batch_tables(flags.folder, batch.job().inputs, batch.job().outputs.labels, batch.journal());
     if (!batch.todo().empty() || !std::filesystem::exists(flags.folder / "run.json")) {
         write_run_json(flags.folder, batch.job(), totals, opened, flags.model.directory, figures);
+        sync_file_system(flags.folder);
         log_summary(flags.log, report, figures.seconds);
         auto const waited = std::lround(100 * figures.wait_share);
         log_line(flags.log, "the model waited for data " + std::to_string(waited) + " % of the time");

@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <htslib/hts.h>
@@ -11,6 +12,8 @@
 
 namespace strandwave {
 namespace {
+
+constexpr index_t kBuffer = index_t{1} << 18;
 
 class Md5 {
 public:
@@ -47,12 +50,26 @@ std::string md5_of_file(std::filesystem::path const& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) { throw Error(ErrorCode::not_found, path.string() + ": cannot be read"); }
     Md5 md5;
-    std::vector<char> buffer(std::size_t{1} << 18);
+    std::vector<char> buffer(kBuffer);
     while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || file.gcount() > 0) {
         md5.add(buffer.data(), static_cast<std::size_t>(file.gcount()));
     }
     if (file.bad()) { throw Error(ErrorCode::io, path.string() + ": cannot be read"); }
     return md5.hex();
+}
+
+std::string md5_of_stretch(std::filesystem::path const& path, index_t begin, index_t end) {
+    std::ifstream file(path, std::ios::binary);
+    file.seekg(begin);
+    Md5 md5;
+    std::vector<char> buffer(static_cast<std::size_t>(std::clamp<index_t>(end - begin, 0, kBuffer)));
+    while (begin < end) {
+        auto const now = std::min<index_t>(end - begin, kBuffer);
+        if (!file.read(buffer.data(), now)) { return {}; }
+        md5.add(buffer.data(), static_cast<std::size_t>(now));
+        begin += now;
+    }
+    return file ? md5.hex() : std::string();
 }
 
 } // namespace strandwave

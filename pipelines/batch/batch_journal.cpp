@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 /// Names of files and records may hold any bytes, and JSON is UTF-8: each byte becomes the letter of its number.
 std::string json_text(std::string const& bytes) {
@@ -141,7 +141,9 @@ Json json_of(JournalHeader const& header) {
 }
 
 JournalHeader header_of(Json const& json) {
-    if (json.at("journal").get<int>() != kFormat) { throw std::runtime_error("of another version of strandwave"); }
+    if (json.at("journal").get<int>() != kFormat) {
+        throw std::runtime_error("another version of strandwave wrote it");
+    }
     JournalHeader header;
     header.version = text_of(json.at("strandwave"));
     for (auto const& [name, value] : json.at("settings").items()) {
@@ -156,6 +158,23 @@ JournalHeader header_of(Json const& json) {
     json.at("shards").get_to(header.shards);
     json.at("shards_records").get_to(header.shards_records);
     return header;
+}
+
+void add_block(InputJournal& input, DoneBlock const& block) {
+    input.tally += block.tally;
+    input.failures.insert(input.failures.end(), block.failures.begin(), block.failures.end());
+    input.blocks.push_back(block);
+}
+
+void cut_blocks(InputJournal& input, std::size_t count) {
+    auto blocks = std::move(input.blocks);
+    blocks.resize(std::min(count, blocks.size()));
+    input.blocks.clear();
+    input.failures.clear();
+    input.tally = {};
+    for (auto const& block : blocks) {
+        add_block(input, block);
+    }
 }
 
 } // namespace
@@ -236,7 +255,7 @@ bool BatchJournal::is_at(std::filesystem::path const& file) {
     return std::getline(stream, line) && !stream.eof();
 }
 
-/// Bytes of its whole lines.
+/// Bytes of the lines that count.
 index_t BatchJournal::read() {
     std::ifstream stream(path_, std::ios::binary);
     if (!stream) { throw Error(ErrorCode::not_found, path_.string() + ": cannot be read"); }
@@ -248,8 +267,12 @@ index_t BatchJournal::read() {
         try {
             take(line);
         } catch (std::exception const& error) {
+            if (number > 1) {
+                damaged_line_ = number;
+                break;
+            }
             throw Error(ErrorCode::malformed_input,
-                        path_.string() + ": line " + std::to_string(number) + " is no journal: " + error.what());
+                        path_.string() + ": line " + std::to_string(number) + " cannot be used: " + error.what());
         }
         whole += static_cast<index_t>(line.size()) + 1;
     }
@@ -272,17 +295,25 @@ void BatchJournal::take(std::string const& line) {
         }
         return;
     }
+    if (json.contains("keep_blocks")) {
+        cut_blocks(input, json.at("keep_blocks").get<std::size_t>());
+        return;
+    }
+    auto sizes = json.at("sizes").get<std::vector<index_t>>();
+    auto md5 = json.at("md5").get<std::vector<std::string>>();
+    if (json.contains("block")) {
+        add_block(input, {json.at("block").get<index_t>(), std::move(sizes), std::move(md5), tally_of(json.at("tally")),
+                          failures_of(json.at("failures"))});
+        return;
+    }
     auto const failures = failures_of(json.at("failures"));
     input.failures.insert(input.failures.end(), failures.begin(), failures.end());
     input.tally += tally_of(json.at("tally"));
-    if (json.contains("block")) {
-        input.blocks.push_back({json.at("block").get<index_t>(), json.at("sizes").get<std::vector<index_t>>()});
-        return;
-    }
     input.ended = true;
     input.broken = json.at("broken").get<bool>();
     input.has_last_block = json.at("has_last_block").get<bool>();
-    input.sizes = json.at("sizes").get<std::vector<index_t>>();
+    input.sizes = std::move(sizes);
+    input.md5 = std::move(md5);
     for (auto const& item : json.at("files")) {
         input.files.push_back({text_of(item.at(0)), item.at(1).get<index_t>(), text_of(item.at(2))});
     }
@@ -315,18 +346,20 @@ void BatchJournal::begin_input(std::string const& output, std::string const& ide
     append(Json{{"input", json_text(output)}, {"begin", identity}, {"parts", names}}.dump());
 }
 
-void BatchJournal::end_block(std::string const& output, DoneBlock const& block, InputTally const& more,
-                             std::vector<FailedRecord> const& failures) {
-    auto& input = inputs_[output];
-    input.tally += more;
-    input.failures.insert(input.failures.end(), failures.begin(), failures.end());
-    input.blocks.push_back(block);
+void BatchJournal::end_block(std::string const& output, DoneBlock const& block) {
+    add_block(inputs_[output], block);
     append(Json{{"input", json_text(output)},
                 {"block", block.block},
                 {"sizes", block.sizes},
-                {"tally", json_of(more)},
-                {"failures", json_of(failures)}}
+                {"md5", block.md5},
+                {"tally", json_of(block.tally)},
+                {"failures", json_of(block.failures)}}
                .dump());
+}
+
+void BatchJournal::keep_blocks(std::string const& output, std::size_t count) {
+    cut_blocks(inputs_[output], count);
+    append(Json{{"input", json_text(output)}, {"keep_blocks", count}}.dump());
 }
 
 void BatchJournal::end_input(std::string const& output, InputJournal const& last) {
@@ -337,6 +370,7 @@ void BatchJournal::end_input(std::string const& output, InputJournal const& last
     input.broken = last.broken;
     input.has_last_block = last.has_last_block;
     input.sizes = last.sizes;
+    input.md5 = last.md5;
     input.files = last.files;
     auto files = Json::array();
     for (auto const& file : last.files) {
@@ -346,6 +380,7 @@ void BatchJournal::end_input(std::string const& output, InputJournal const& last
                 {"broken", last.broken},
                 {"has_last_block", last.has_last_block},
                 {"sizes", last.sizes},
+                {"md5", last.md5},
                 {"files", files},
                 {"tally", json_of(last.tally)},
                 {"failures", json_of(last.failures)}}

@@ -52,21 +52,25 @@ struct WrittenFile {
 
 struct DoneBlock {
     index_t block = 0;
-    std::vector<index_t> sizes; ///< of the files that grow, behind the block
+    std::vector<index_t> sizes;   ///< of the files that grow, behind the block
+    std::vector<std::string> md5; ///< of what they have grown by since the block before, their start with the first one
+    InputTally tally;
+    std::vector<FailedRecord> failures;
 };
 
 /// What the journal knows of an input.
 struct InputJournal {
     std::string identity;           ///< of the input when it was read (input_identity)
     std::vector<std::string> parts; ///< the files that grow: what they will be called, below the output folder
-    InputTally tally;               ///< of all its blocks that are done
+    InputTally tally;               ///< of all its blocks that are done, and of what stands behind them
     std::vector<FailedRecord> failures;
     std::vector<DoneBlock> blocks;
     bool ended = false;
     // Of an input that ended:
     bool broken = false;
-    bool has_last_block = true; ///< this process had the last block, and what stands behind it
-    std::vector<index_t> sizes; ///< of the files that grow, where they were left for `merge`
+    bool has_last_block = true;   ///< this process had the last block, and what stands behind it
+    std::vector<index_t> sizes;   ///< of the files that grow, where they were left for `merge`
+    std::vector<std::string> md5; ///< of what they have grown by behind the last block
     std::vector<WrittenFile> files;
 };
 
@@ -83,8 +87,11 @@ struct JournalHeader {
     bool shards_records = false;
 };
 
-/// journal.jsonl of an output folder: what is complete, a line each, as it becomes so. Lines are appended, and a last
-/// one that is not whole was never there. Inputs are known by the name of their outputs.
+/// journal.jsonl of an output folder: what is complete, a line each, as it becomes so. Inputs are known by the name of
+/// their outputs. Lines are appended, and a last one that is not whole was never there. After a power loss the disk
+/// may lack what was written last, of the journal or of a file that it vouches for. So a line that cannot be read was
+/// never there either, nor what stands behind it; and lines give the MD5 of what they vouch for, to be compared
+/// (part_check.h) before anybody relies on it.
 class BatchJournal {
 public:
     /// Begins a journal, which no other process may have open for writing. Throws io.
@@ -99,6 +106,7 @@ public:
     static bool is_at(std::filesystem::path const& file); ///< and was begun: its first line is whole
     JournalHeader const& header() const noexcept { return header_; }
     void replace_header(JournalHeader const& header);
+    index_t damaged_line() const noexcept { return damaged_line_; } ///< from 1: the first that is void; 0: none
     std::map<std::string, InputJournal> const& inputs() const noexcept { return inputs_; }
     /// Null for an input that the journal does not know.
     InputJournal const* find(std::string const& output) const;
@@ -106,8 +114,9 @@ public:
     // Appended at once; throw io.
     /// Forgets what was known of it.
     void begin_input(std::string const& output, std::string const& identity, std::vector<std::string> const& parts);
-    void end_block(std::string const& output, DoneBlock const& block, InputTally const& more,
-                   std::vector<FailedRecord> const& failures);
+    void end_block(std::string const& output, DoneBlock const& block);
+    /// Forgets the blocks of an input that has not ended, but for the first `count`.
+    void keep_blocks(std::string const& output, std::size_t count);
     /// `last` has what `end_block` does not: failures outside of blocks, ended and what is below it.
     void end_input(std::string const& output, InputJournal const& last);
 
@@ -128,6 +137,7 @@ private:
     Descriptor descriptor_;
     JournalHeader header_;
     std::map<std::string, InputJournal> inputs_;
+    index_t damaged_line_ = 0;
 };
 
 /// Of files below `folder`. Throws io.

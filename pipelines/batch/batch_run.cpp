@@ -4,6 +4,7 @@
 #include "formats/checksum.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_writer.h"
+#include "pipelines/batch/part_check.h"
 #include "pipelines/input_identity.h"
 
 #include <algorithm>
@@ -14,12 +15,6 @@ namespace strandwave {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool has_bytes(fs::path const& file, index_t bytes) {
-    std::error_code error;
-    auto const size = fs::file_size(file, error);
-    return !error && static_cast<index_t>(size) >= bytes;
-}
 
 bool is_as_written(WrittenFile const& file, fs::path const& folder) {
     std::error_code error;
@@ -73,15 +68,26 @@ void BatchRun::open_journal(bool resume) {
         journal_ = std::make_unique<BatchJournal>(file);
         remove_partial_files(folder);
         check_same_job(header);
+        if (journal_->damaged_line() > 0 && job_.notice) {
+            job_.notice(file.string() + ": line " + std::to_string(journal_->damaged_line()) +
+                        " is damaged; what it and later ones told of is made again");
+        }
         return;
     }
-    if (BatchJournal::is_at(file)) {
-        auto const old = BatchJournal::opened_to_read(file);
+    if (BatchJournal::is_at(file)) { remove_old_batch(file); }
+    journal_ = std::make_unique<BatchJournal>(file, header);
+}
+
+/// What another version of the program has written stays, and is written over.
+void BatchRun::remove_old_batch(fs::path const& journal) const {
+    try {
+        auto const old = BatchJournal::opened_to_read(journal);
         for (auto const& [output, known] : old->inputs()) {
             remove_files(known);
         }
+    } catch (Error const& error) {
+        if (job_.notice) { job_.notice(std::string(error.message()) + "; its outputs are left where they are"); }
     }
-    journal_ = std::make_unique<BatchJournal>(file, header);
 }
 
 void BatchRun::check_same_job(JournalHeader const& now) {
@@ -110,23 +116,16 @@ void BatchRun::remove_files(InputJournal const& known) const {
     for (auto const& file : known.files) {
         fs::remove(job_.outputs.folder / file.name, ignored);
     }
-    for (auto const& part : known.parts) { // it may have been put in place just before the process ended
-        fs::remove(part_path(job_.outputs.folder / part), ignored);
-        fs::remove(job_.outputs.folder / part, ignored);
+    std::vector<fs::path> parts;
+    for (auto const& part : known.parts) {
+        parts.push_back(job_.outputs.folder / part);
+        fs::remove(parts.back(), ignored); // it may have been put in place just before the process ended
     }
-}
-
-bool BatchRun::has_parts(InputJournal const& known, std::vector<index_t> const& sizes) const {
-    for (std::size_t i = 0; i < sizes.size(); ++i) {
-        if (!has_bytes(part_path(job_.outputs.folder / known.parts[i]), sizes[i])) { return false; }
-    }
-    return true;
+    remove_parts(parts);
 }
 
 bool BatchRun::is_whole(InputJournal const& known) const {
-    if (job_.shard.leaves_parts()) {
-        return has_parts(known, known.has_last_block || known.blocks.empty() ? known.sizes : known.blocks.back().sizes);
-    }
+    if (job_.shard.leaves_parts()) { return parts_as_written(known, job_.outputs.folder); }
     return std::all_of(known.files.begin(), known.files.end(),
                        [this](auto const& file) { return is_as_written(file, job_.outputs.folder); });
 }
@@ -142,14 +141,20 @@ std::optional<InputBegin> BatchRun::begin_of(index_t index) {
     };
     if (known->broken) { return anew(""); } // it may be mended
     auto const identity = input_identity(input.path, input.mates);
-    if (identity.empty() || identity != known->identity) { return anew("has changed since, and is read again"); }
+    if (identity.empty() && known->identity.empty()) { return anew("is no regular file, and is read again"); }
+    if (identity != known->identity) { return anew("has changed since, and is read again"); }
     if (known->ended) {
         if (is_whole(*known)) { return std::nullopt; }
         return anew("its outputs are not as they were written, and are made again");
     }
     if (known->blocks.empty()) { return anew(""); }
+    auto const blocks = blocks_as_written(*known, job_.outputs.folder);
+    if (blocks == 0) { return anew("the parts of its outputs are not as they were written, and are made again"); }
+    if (blocks < known->blocks.size()) {
+        tell(input, "the end of its outputs is not as it was written, and is made again");
+        journal_->keep_blocks(input.output.string(), blocks);
+    }
     auto const& last = known->blocks.back();
-    if (!has_parts(*known, last.sizes)) { return anew("a part of its outputs is gone, and they are made again"); }
     return InputBegin{last.block + 1, last.sizes};
 }
 

@@ -72,10 +72,10 @@ public:
 
 private:
     void open_journal(bool resume);
+    void remove_old_batch(std::filesystem::path const& journal) const;
     void check_same_job(JournalHeader const& now);
     std::optional<InputBegin> begin_of(index_t input); ///< nothing: it is complete
     bool is_whole(InputJournal const& known) const;
-    bool has_parts(InputJournal const& known, std::vector<index_t> const& sizes) const;
     void remove_files(InputJournal const& known) const;
     void tell(BatchInput const& input, std::string const& what) const;
 

@@ -1,6 +1,7 @@
 #include "pipelines/batch/batch_writer.h"
 
 #include "formats/block_file.h"
+#include "pipelines/batch/part_check.h"
 #include "pipelines/classify_files.h"
 #include "pipelines/input_identity.h"
 
@@ -55,6 +56,7 @@ void BatchWriter::open(SourceMark const& mark) {
     auto const& begin = begins_[static_cast<std::size_t>(mark.file_index)];
     auto const& what = input(mark.file_index);
     begun_ = false;
+    sizes_ = begin.keep_bytes;
     outputs_.emplace(job_.outputs, what, begin.keep_bytes);
     if (!begin.keep_bytes.empty()) { return; }
     std::vector<std::string> parts;
@@ -110,11 +112,17 @@ InputTally BatchWriter::take_tally(SourceMark const& mark, BlockTally const& tal
 }
 
 void BatchWriter::block_end(SourceMark const& mark, BlockTally const& tally) {
-    std::vector<index_t> sizes;
-    guard(mark.file_index, [&] { sizes = outputs_->end_block(mark.ordinal); });
+    DoneBlock done;
+    done.block = mark.block;
+    guard(mark.file_index, [&] {
+        done.sizes = outputs_->end_block(mark.ordinal);
+        done.md5 = md5_of_growth(outputs_->paths(), sizes_, done.sizes);
+    });
     if (refused_) { return; }
-    journal_.end_block(input(mark.file_index).output.string(), {mark.block, std::move(sizes)}, take_tally(mark, tally),
-                       std::exchange(failures_, {}));
+    sizes_ = done.sizes;
+    done.tally = take_tally(mark, tally);
+    done.failures = std::exchange(failures_, {});
+    journal_.end_block(input(mark.file_index).output.string(), done);
 }
 
 void BatchWriter::file_end(SourceMark const& mark, BlockTally const& tally) {
@@ -153,7 +161,10 @@ void BatchWriter::finish(SourceMark const& mark, InputJournal& last) {
         if (!begun_) { outputs_->begin_block(mark.ordinal); }
         last.sizes = mark.broken ? outputs_->end_broken() : outputs_->end_blocks();
     }
-    if (job_.shard.leaves_parts()) { return; }
+    if (job_.shard.leaves_parts()) {
+        last.md5 = md5_of_growth(outputs_->paths(), sizes_, last.sizes);
+        return;
+    }
     last.files = written_files(outputs_->finish(last.broken ? ".incomplete" : ""), job_.outputs.folder);
 }
 

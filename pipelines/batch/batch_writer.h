@@ -39,6 +39,7 @@ private:
 
     // Of the input that is read.
     std::optional<OutputSet> outputs_;
+    std::vector<index_t> sizes_;      ///< of its files, as the journal has them
     bool refused_ = false;            ///< its outputs cannot be made; what comes of it is passed over
     index_t file_failures_ = 0;       ///< of the input, found here
     bool begun_ = false;              ///< a block, by this process

@@ -4,6 +4,7 @@
 #include "formats/checksum.h"
 #include "lib/core/error.h"
 #include "pipelines/batch/batch_run.h"
+#include "pipelines/batch/part_check.h"
 
 #include <algorithm>
 #include <fstream>
@@ -68,7 +69,7 @@ void copy_file(WrittenFile const& file, fs::path const& from, fs::path const& to
     if (error) { throw Error(ErrorCode::io, (from / file.name).string() + ": cannot be copied: " + error.message()); }
     if (md5_of_file(to / file.name) != file.md5) {
         throw Error(ErrorCode::malformed_input,
-                    (from / file.name).string() + ": is not as it was written; run the shard again");
+                    (from / file.name).string() + ": is not as it was written; run the shard with --resume");
     }
 }
 
@@ -155,9 +156,15 @@ InputJournal add_up(std::vector<ShardFolder> const& shards, BatchInput const& in
     return all;
 }
 
-/// Puts the blocks of an input together.
+/// Puts the blocks of an input together. Shards whose parts are not as they were written are refused.
 std::vector<WrittenFile> join_blocks(std::vector<ShardFolder> const& shards, BatchInput const& input,
                                      OutputSpec const& spec, bool broken) {
+    for (auto const& shard : shards) {
+        if (!parts_as_written(done_input(shard, input), shard.path)) {
+            throw Error(ErrorCode::malformed_input, shard.path.string() + ": the outputs of " + input.path.string() +
+                                                        " are not as they were written; run the shard with --resume");
+        }
+    }
     std::vector<fs::path> paths;
     std::vector<index_t> sizes;
     {

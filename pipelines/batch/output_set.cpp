@@ -115,6 +115,10 @@ std::vector<Value> collect(Outputs const& outputs, Body const& body) {
 
 std::string_view output_format_name(OutputFormat format) noexcept { return word_of(format).word; }
 
+bool writes_tags(OutputFormat format) noexcept { return format == OutputFormat::bam || format == OutputFormat::cram; }
+
+bool copies_records(OutputFormat format) noexcept { return writes_tags(format) || format == OutputFormat::split; }
+
 OutputFormat parse_output_format(std::string_view word) {
     std::string known;
     for (auto const& format : kFormats) {
@@ -130,11 +134,9 @@ void check(OutputSpec const& spec) {
     index_t vectors = 0;
     for (auto const format : spec.formats) {
         auto const& word = word_of(format);
-        bool const of_reads = format == OutputFormat::bed || format == OutputFormat::bam ||
-                              format == OutputFormat::cram || format == OutputFormat::split;
-        bool const tags = format == OutputFormat::bam || format == OutputFormat::cram;
+        bool const of_reads = format == OutputFormat::bed || copies_records(format);
         auto const untold = std::find_if_not(spec.labels.begin(), spec.labels.end(), is_tag_text);
-        if (tags && untold != spec.labels.end()) {
+        if (writes_tags(format) && untold != spec.labels.end()) {
             refuse("--format " + std::string(word.word) + ": the class '" + *untold +
                    "' cannot be a tag, which is printable ASCII");
         }
@@ -149,13 +151,11 @@ void check(OutputSpec const& spec) {
         vectors += word.of_classes ? 0 : 1;
     }
     if (vectors > 1) { refuse("--format: one of npy, npz, h5 and h5ad; the others can be made of .npy and .tsv"); }
-    auto const both = [&spec](OutputFormat format) {
-        return std::find(spec.formats.begin(), spec.formats.end(), format) != spec.formats.end();
-    };
-    if ((both(OutputFormat::bam) || both(OutputFormat::cram)) && spec.interleaved) {
+    auto const tagged = std::count_if(spec.formats.begin(), spec.formats.end(), writes_tags);
+    if (tagged > 0 && spec.interleaved) {
         refuse("--format bam and cram have no pairs: a label belongs to an alignment");
     }
-    if (both(OutputFormat::bam) && both(OutputFormat::cram)) { refuse("--format: bam or cram, not both"); }
+    if (tagged > 1) { refuse("--format: bam or cram, not both"); }
 }
 
 OutputSet::OutputSet(OutputSpec const& spec, BatchInput const& input, std::vector<index_t> const& keep_bytes) {

@@ -18,6 +18,10 @@ std::string_view output_format_name(OutputFormat format) noexcept;
 /// Throws invalid_argument, naming those that there are.
 OutputFormat parse_output_format(std::string_view word);
 
+bool writes_tags(OutputFormat format) noexcept; ///< copies alignments, with tags
+/// Copies the records of the input, so that each has one label.
+bool copies_records(OutputFormat format) noexcept;
+
 /// What the outputs of all inputs of a batch have in common.
 struct OutputSpec {
     std::filesystem::path folder;

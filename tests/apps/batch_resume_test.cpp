@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <sys/stat.h>
 #include <thread>
@@ -120,6 +121,54 @@ TEST_F(BatchResumeTest, SignalsStopItAndItGoesOn) {
     }
 }
 
+TEST_F(BatchResumeTest, ASignalEndsTheWaitForASilentPipe) {
+    auto const pipe = path() / "in" / "pipe.fa";
+    Strings const how = {"in/a.fa", "in/pipe.fa", "--resume"};
+    for (bool const has_writer : {false, true}) {
+        file("in/a.fa", fasta("a", bases(40)));
+        ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+        StartedProgram run(path(), classify_arguments(joined(how, {"-O", "out"})));
+        std::optional<PipeFeeder> feeder;
+        if (has_writer) {
+            feeder.emplace(pipe);
+            EXPECT_TRUE(feeder->feed(fasta("first", "ACGT") + ">second\nAC"));
+        }
+        while (!has("out/journal.jsonl") && !run.ended()) {}
+        run.send(SIGTERM);
+        for (int i = 0; i < 3000 && !run.ended(); ++i) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+        ASSERT_TRUE(run.ended());
+        EXPECT_EQ(run.wait(), 143) << run.errors();
+        fs::remove(pipe);
+        file("in/pipe.fa", fasta("p", bases(30)));
+        EXPECT_EQ(batch(joined(how, {"-O", "out"})).exit_code, 0);
+        EXPECT_EQ(batch(joined(how, {"-O", "ref"})).exit_code, 0);
+        EXPECT_EQ(differences("ref", "out"), "");
+        for (auto const* done : {"ref", "out", "in"}) {
+            fs::remove_all(path() / done);
+        }
+    }
+}
+
+/// What a power loss may leave of an input in the midst: a file that lacks what the journal vouches for.
+TEST_F(BatchResumeTest, PartsThatAreNotAsWrittenAreMadeAgain) {
+    file("in/big.fa", many_records());
+    ASSERT_EQ(batch({"in", "-O", "ref"}).exit_code, 0);
+    auto const journal = text("ref/journal.jsonl");
+    auto const table = text("ref/big.fa.classes.tsv");
+    for (auto const& [kept, word] :
+         {std::pair{table.size(), ""}, std::pair{table.size() / 2, "the end of its outputs is not as it was written"},
+          std::pair{table.size() / 5, "the parts of its outputs are not as they were written"}}) {
+        fs::remove_all(path() / "out");
+        file("out/journal.jsonl", journal.substr(0, journal.rfind("\n{") + 1)); // it has not ended
+        file("out/big.fa.classes.tsv.part", table.substr(0, kept) + std::string(table.size() - kept, '\0'));
+        auto const said = resumed();
+        EXPECT_EQ(said.find("written") != std::string::npos, kept < table.size()) << said;
+        EXPECT_NE(said.find(word), std::string::npos) << said;
+    }
+}
+
 TEST_F(BatchResumeTest, OtherSettingsAreRefusedByName) {
     make_small_batch();
     EXPECT_EQ(batch({"in", "-O", "out"}).exit_code, 2) << "neither --resume nor --force";
@@ -231,7 +280,13 @@ TEST_F(BatchResumeTest, MergeRefusesWhatIsNotWhole) {
     fs::copy(path() / "whole", path() / "s2");
     file("s2/journal.jsonl", journal.substr(0, journal.rfind("\n{") + 1));
     refused({"s1", "s2", "s3"}, "is not done");
-    EXPECT_EQ(merge({"merged", "s3", "whole", "s1"}).exit_code, 0);
+    auto const part = text("s1/big.fa.classes.tsv.part");
+    file("s1/big.fa.classes.tsv.part", part.substr(0, part.size() / 2) + std::string(part.size() / 2, '\0'));
+    auto const damaged = merge({"merged", "s1", "whole", "s3"});
+    EXPECT_EQ(damaged.exit_code, 2);
+    EXPECT_NE(damaged.err.find("not as they were written"), std::string::npos) << damaged.err;
+    EXPECT_EQ(shard("s1", "1/3", {"--resume"}), 0);
+    EXPECT_EQ(merge({"merged", "s3", "whole", "s1", "--force"}).exit_code, 0);
     EXPECT_EQ(differences("ref", "merged"), "");
     EXPECT_EQ(merge({"merged", "s1", "whole", "s3"}).exit_code, 2) << "holds a batch";
     EXPECT_EQ(merge({"s1", "s1", "whole", "s3", "--force"}).exit_code, 2) << "is a shard";

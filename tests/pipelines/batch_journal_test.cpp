@@ -4,6 +4,7 @@
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
+#include <algorithm>
 #include <fstream>
 #include <gtest/gtest.h>
 
@@ -42,13 +43,14 @@ protected:
     void write_some() const {
         BatchJournal journal(file_, header());
         journal.begin_input(kOdd, "12@34", {kOdd + ".tsv", "bam"});
-        journal.end_block(kOdd, {0, {100, 200}}, tally(1), {{3, kOdd, "io", kOdd}});
-        journal.end_block(kOdd, {2, {150, 300}}, tally(10), {});
+        journal.end_block(kOdd, {0, {100, 200}, {"a", "b"}, tally(1), {{3, kOdd, "io", kOdd}}});
+        journal.end_block(kOdd, {2, {150, 300}, {"c", "d"}, tally(10), {{5, "later", "io", "why"}}});
         journal.begin_input("done", "id", {"part"});
         InputJournal last;
         last.broken = true;
         last.has_last_block = false;
         last.sizes = {5};
+        last.md5 = {"e"};
         last.files = {{kOdd, 9, "md5"}};
         last.failures = {{-1, "", "truncated_input", "why"}};
         last.tally = tally(2);
@@ -79,15 +81,18 @@ TEST_F(BatchJournalTest, SaysAgainWhatItWasTold) {
     auto both = tally(1);
     both += tally(10);
     EXPECT_EQ(input->tally, both);
-    EXPECT_EQ(input->failures, (std::vector<FailedRecord>{{3, kOdd, "io", kOdd}}));
+    EXPECT_EQ(input->failures, (std::vector<FailedRecord>{{3, kOdd, "io", kOdd}, {5, "later", "io", "why"}}));
     ASSERT_EQ(input->blocks.size(), 2);
     EXPECT_EQ(input->blocks[1].block, 2);
     EXPECT_EQ(input->blocks[1].sizes, (std::vector<index_t>{150, 300}));
+    EXPECT_EQ(input->blocks[1].md5, (std::vector<std::string>{"c", "d"}));
     EXPECT_FALSE(input->ended);
 
     auto const* const done = journal.find("done");
     ASSERT_NE(done, nullptr);
     EXPECT_TRUE(done->ended && done->broken && !done->has_last_block);
+    EXPECT_EQ(done->sizes, std::vector<index_t>{5});
+    EXPECT_EQ(done->md5, std::vector<std::string>{"e"});
     EXPECT_EQ(done->files, (std::vector<WrittenFile>{{kOdd, 9, "md5"}}));
     EXPECT_EQ(done->failures.at(0).ordinal, -1);
     EXPECT_EQ(journal.find("other"), nullptr);
@@ -107,6 +112,35 @@ TEST_F(BatchJournalTest, ALineThatIsNotWholeWasNeverThere) {
     BatchJournal const again(file_);
     EXPECT_EQ(again.find("done")->identity, "new");
     EXPECT_TRUE(again.find("done")->files.empty());
+}
+
+TEST_F(BatchJournalTest, ForgetsBlocks) {
+    write_some();
+    BatchJournal(file_).keep_blocks(kOdd, 1);
+    BatchJournal const journal(file_);
+    auto const& input = *journal.find(kOdd);
+    ASSERT_EQ(input.blocks.size(), 1);
+    EXPECT_EQ(input.blocks[0].sizes, (std::vector<index_t>{100, 200}));
+    EXPECT_EQ(input.tally, tally(1));
+    EXPECT_EQ(input.failures, (std::vector<FailedRecord>{{3, kOdd, "io", kOdd}}));
+}
+
+/// A power loss may leave zeros where the disk lacks a page.
+TEST_F(BatchJournalTest, BehindADamagedLineNothingCounts) {
+    write_some();
+    auto text = read_text(file_);
+    auto const second_block = text.find("\"block\":2");
+    auto const line = text.rfind('\n', second_block) + 1;
+    std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(line), 40, '\0');
+    write_text(file_, text);
+    {
+        BatchJournal const journal(file_);
+        EXPECT_EQ(journal.damaged_line(), 4);
+        EXPECT_EQ(journal.find(kOdd)->blocks.size(), 1);
+        EXPECT_EQ(journal.find("done"), nullptr);
+    }
+    EXPECT_EQ(std::filesystem::file_size(file_), line);
+    EXPECT_EQ(BatchJournal(file_).damaged_line(), 0);
 }
 
 TEST_F(BatchJournalTest, CutAnywhereItSaysLessAndNothingElse) {
