@@ -5,61 +5,21 @@
 namespace strandwave {
 namespace {
 
-/// A chunk's pair and its record, as far as read.
-struct Mate {
-    index_t pair = 0;
-    std::string name, description, symbols;
-    bool operator==(Mate const&) const = default;
-};
-
-std::ostream& operator<<(std::ostream& out, Mate const& mate) {
-    return out << mate.pair << '|' << mate.name << '|' << mate.description << '|' << mate.symbols;
-}
-
-struct Mates {
-    std::vector<Mate> mates;
-    std::optional<Error> error;
-    index_t skipped = 0;
-};
-
-Mates read_mates(SequenceReader& reader, index_t max_symbols) {
-    Mates result;
-    Mate mate;
-    SequenceChunk chunk;
-    while (true) {
-        auto outcome = reader.next(chunk, max_symbols);
-        result.skipped = reader.skipped_records();
-        if (!outcome) {
-            result.error = outcome.error();
-            EXPECT_FALSE(reader.next(chunk, max_symbols).has_value()) << "an error stays an error";
-            return result;
-        }
-        if (*outcome == ReadOutcome::end_of_stream) {
-            EXPECT_EQ(reader.next(chunk, max_symbols).value(), ReadOutcome::end_of_stream) << "an end stays an end";
-            return result;
-        }
-        if (chunk.first) { mate = {chunk.record, chunk.name, chunk.description, {}}; }
-        EXPECT_EQ(chunk.record, mate.pair);
-        EXPECT_EQ(chunk.name, mate.name);
-        EXPECT_EQ(chunk.offset, static_cast<index_t>(mate.symbols.size()));
-        mate.symbols += chunk.symbols;
-        if (chunk.last) { result.mates.push_back(mate); }
-    }
-}
+using Mates = std::vector<TestRecord>;
 
 class PairedReader : public testing::TestWithParam<index_t> { // bases a chunk
 protected:
     std::unique_ptr<SequenceReader> open(std::string const& name, std::string const& content) const {
         return std::move(open_input(folder_.write(name, content), {})->sequence);
     }
-    Mates pair(std::string const& first, std::string const& second) const {
+    ReadResult pair(std::string const& first, std::string const& second) const {
         auto const reader = pair_readers(open("r1.fq", first), open("r2.fq", second), "r1.fq", "r2.fq");
-        return read_mates(*reader, GetParam());
+        return read_all(*reader, GetParam(), 2);
     }
-    Mates interleaved(std::string const& content) const {
-        return read_mates(*check_interleaved(open("both.fq", content), "both.fq"), GetParam());
+    ReadResult interleaved(std::string const& content) const {
+        return read_all(*check_interleaved(open("both.fq", content), "both.fq"), GetParam(), 2);
     }
-    static void expect_error(Mates const& result, ErrorCode code, std::string const& words) {
+    static void expect_error(ReadResult const& result, ErrorCode code, std::string const& words) {
         ASSERT_TRUE(result.error) << words;
         EXPECT_EQ(result.error->code(), code) << result.error->message();
         EXPECT_NE(result.error->message().find(words), std::string::npos) << result.error->message();
@@ -78,42 +38,41 @@ TEST_P(PairedReader, gives_the_mates_in_turn) {
     auto const result = pair(read_of("a/1 x", "ACGTACGTA") + read_of("b/1", "") + read_of("c/1", "A"),
                              read_of("a/2 y", "TTT") + read_of("b/2", "GG") + read_of("c/2", ""));
     EXPECT_FALSE(result.error) << result.error->message();
-    EXPECT_EQ(result.mates, (std::vector<Mate>{{0, "a", "x", "ACGTACGTA"},
-                                               {0, "a", "y", "TTT"},
-                                               {1, "b", "", ""},
-                                               {1, "b", "", "GG"},
-                                               {2, "c", "", "A"},
-                                               {2, "c", "", ""}}));
+    EXPECT_EQ(result.records, (Mates{{"a", "x", "ACGTACGTA"},
+                                     {"a", "y", "TTT"},
+                                     {"b", "", ""},
+                                     {"b", "", "GG"},
+                                     {"c", "", "A"},
+                                     {"c", "", ""}}));
 }
 
 TEST_P(PairedReader, takes_one_file_with_the_mates_in_turn) {
     auto const result = interleaved(read_of("a/1", "ACG") + read_of("a/2", "TTT") + read_of("b 1:N:0:ACGT", "A") +
                                     read_of("b 2:N:0:ACGT", "C"));
     EXPECT_FALSE(result.error) << result.error->message();
-    EXPECT_EQ(result.mates,
-              (std::vector<Mate>{
-                  {0, "a", "", "ACG"}, {0, "a", "", "TTT"}, {1, "b", "1:N:0:ACGT", "A"}, {1, "b", "2:N:0:ACGT", "C"}}));
+    EXPECT_EQ(result.records,
+              (Mates{{"a", "", "ACG"}, {"a", "", "TTT"}, {"b", "1:N:0:ACGT", "A"}, {"b", "2:N:0:ACGT", "C"}}));
 }
 
 TEST_P(PairedReader, takes_names_without_a_number) {
     EXPECT_EQ(pair(read_of("a", "A") + read_of("b 1 length=1", "A"), read_of("a", "C") + read_of("b 1 length=1", "C"))
-                  .mates.size(),
+                  .records.size(),
               4U);
-    EXPECT_EQ(interleaved(read_of("a/3", "A") + read_of("a/3", "A")).mates,
-              (std::vector<Mate>{{0, "a/3", "", "A"}, {0, "a/3", "", "A"}}));
+    EXPECT_EQ(interleaved(read_of("a/3", "A") + read_of("a/3", "A")).records,
+              (Mates{{"a/3", "", "A"}, {"a/3", "", "A"}}));
 }
 
 TEST_P(PairedReader, has_no_records_of_empty_files) {
     EXPECT_FALSE(pair("", "").error);
     EXPECT_FALSE(interleaved("").error);
-    EXPECT_TRUE(pair("", "").mates.empty());
+    EXPECT_TRUE(pair("", "").records.empty());
 }
 
 TEST_P(PairedReader, refuses_names_that_differ) {
     auto const result =
         pair(read_of("a/1", "ACG") + read_of("b/1", "ACG"), read_of("a/2", "ACG") + read_of("c/2", "ACG"));
     expect_error(result, ErrorCode::malformed_input, "r2.fq: record 2 (c) is not the mate of record 2 (b) of r1.fq");
-    EXPECT_EQ(result.mates.size(), 3U);
+    EXPECT_EQ(result.records.size(), 3U);
     expect_error(interleaved(read_of("a", "A") + read_of("a", "A") + read_of("b", "A") + read_of("c", "A")),
                  ErrorCode::malformed_input, "both.fq: record 4 (c) is not the mate of record 3 (b);");
 }
@@ -153,8 +112,8 @@ TEST_P(PairedReader, adds_up_what_was_skipped) {
     auto const first = header + line("a", 65) + line("a", 65 + 256);
     auto const second = header + line("a", 129) + line("a", 129 + 2048) + line("a", 129 + 256);
     auto const reader = pair_readers(open("r1.sam", first), open("r2.sam", second), "r1.sam", "r2.sam");
-    auto const result = read_mates(*reader, GetParam());
-    EXPECT_EQ(result.mates, (std::vector<Mate>{{0, "a", "1", "ACG"}, {0, "a", "2", "ACG"}}));
+    auto const result = read_all(*reader, GetParam(), 2);
+    EXPECT_EQ(result.records, (Mates{{"a", "1", "ACG"}, {"a", "2", "ACG"}}));
     EXPECT_EQ(result.skipped, 3);
 }
 

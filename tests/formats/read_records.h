@@ -38,8 +38,9 @@ struct ReadResult {
     index_t skipped = 0;
 };
 
-/// Reads to the end; throws std::logic_error where the reader breaks the rules for chunks.
-inline ReadResult read_all(SequenceReader& reader, index_t max_symbols) {
+/// Reads to the end; throws std::logic_error where the reader breaks the rules for chunks. `mates`: records that have
+/// one number together.
+inline ReadResult read_all(SequenceReader& reader, index_t max_symbols, index_t mates = 1) {
     auto const require = [](bool held, char const* rule) {
         if (!held) { throw std::logic_error(rule); }
     };
@@ -62,7 +63,7 @@ inline ReadResult read_all(SequenceReader& reader, index_t max_symbols) {
         }
         require(chunk.first != in_record, "a record starts with its first chunk");
         if (chunk.first) { record = {chunk.name, chunk.description, {}}; }
-        require(chunk.record == static_cast<index_t>(result.records.size()), "records are numbered in order");
+        require(chunk.record == static_cast<index_t>(result.records.size()) / mates, "records are numbered in order");
         require(chunk.name == record.name && chunk.description == record.description, "each chunk names its record");
         require(chunk.offset == static_cast<index_t>(record.symbols.size()), "chunks follow on each other");
         require(static_cast<index_t>(chunk.symbols.size()) <= max_symbols, "chunks are no longer than asked");
