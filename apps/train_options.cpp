@@ -77,6 +77,9 @@ void add_batch_options(CLI::App& command, TrainFlags& flags) {
     batch.add("--shift", audio.shift_s, "Sound: moves records by up to so many seconds");
     batch.add("--speed", audio.speed, "Sound: plays records faster or slower by up to this share")
         ->check(CLI::Range(0.0, 0.9));
+    batch.add("--equalise", audio.equalise_db, "Sound: three random bands louder or softer by up to so many dB")
+        ->check(CLI::NonNegativeNumber);
+    batch.add("--cutout", audio.cutout, "Sound: silences a stretch of up to this share of a record")->check(share());
     batch.add("--mix", audio.mix_probability, "Sound: share of records mixed with one of another class")
         ->check(share());
 }

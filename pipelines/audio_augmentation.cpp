@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 namespace strandwave {
 namespace {
@@ -88,6 +89,26 @@ void add_noise(View<float, 1> samples, double snr_db, Random& random) noexcept {
         auto const sum = static_cast<std::int32_t>((draw & 0xffffU) + (draw >> 16 & 0xffffU) + (draw >> 32 & 0xffffU) +
                                                    (draw >> 48));
         samples(i) += scale * static_cast<float>(sum - kMean);
+    }
+}
+
+void equalise(View<float, 1> samples, double centre, double q, double gain_db) noexcept {
+    double const a = std::pow(10.0, gain_db / 40);
+    double const w = 2 * std::numbers::pi * centre;
+    double const alpha = std::sin(w) / (2 * q);
+    double const norm = 1 / (1 + alpha / a);
+    double const b0 = (1 + alpha * a) * norm;
+    double const b1 = -2 * std::cos(w) * norm; // a1 is the same
+    double const b2 = (1 - alpha * a) * norm;
+    double const a2 = (1 - alpha / a) * norm;
+    double before = 0; // the transposed direct form's two numbers of state
+    double before2 = 0;
+    for (index_t i = 0; i < samples.size; ++i) {
+        auto const x = static_cast<double>(samples(i));
+        double const y = b0 * x + before;
+        before = b1 * (x - y) + before2;
+        before2 = b2 * x - a2 * y;
+        samples(i) = static_cast<float>(y);
     }
 }
 

@@ -16,6 +16,8 @@ struct AudioAugmentation {
     double shift_s = 0;         ///< moves a recording by U(-shift_s, shift_s); zeros stand in for what is not there
     double speed = 0;           ///< plays it faster by a factor from U(1 - speed, 1 + speed), < 1
     double mix_probability = 0; ///< of mixing with a recording of another class
+    double equalise_db = 0;     ///< bands that are louder or softer by up to so much: other rooms, microphones, voices
+    double cutout = 0;          ///< a stretch of up to this share becomes silence
 };
 
 /// Frames that AudioEncoder makes of a recording: frame i covers samples [i * hop, i * hop + length), the last one with
@@ -35,6 +37,10 @@ void resample_linear(View<float const, 1> samples, double begin, double step, Vi
 /// Adds white noise of `snr_db` below the power of the signal; a silent signal stays as it is. The noise is the sum of
 /// four uniform numbers, which is as white as a normal one and ten times as fast. Draws once a sample.
 void add_noise(View<float, 1> samples, double snr_db, Random& random) noexcept;
+
+/// A band around `centre` (share of the sampling rate, below 1/2) louder by `gain_db`: the peaking biquad of
+/// R. Bristow-Johnson's Audio EQ Cookbook, of bandwidth centre / q.
+void equalise(View<float, 1> samples, double centre, double q, double gain_db) noexcept;
 
 /// Between-class mix (Tokozume, Ushiku & Harada 2017, arXiv:1711.10282, equation 2):
 ///   first = (p first + (1 - p) second) / sqrt(p^2 + (1 - p)^2), p = 1 / (1 + 10^((G1 - G2) / 20) (1 - r) / r)

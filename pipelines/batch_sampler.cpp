@@ -93,7 +93,7 @@ void BatchSampler::check() const {
     require(options_.objective != Objective::regression || set_.target() == TargetKind::values,
             "regression needs records with numbers");
     require(share(options_.mask_share) && share(options_.substitutions) && share(options_.label_smoothing) &&
-                share(audio.noise_probability) && share(audio.mix_probability),
+                share(audio.noise_probability) && share(audio.mix_probability) && share(audio.cutout),
             "shares and probabilities lie between 0 and 1");
     require(options_.class_weights.empty() || options_.class_weights.size() == set_.classes().size(),
             "there must be one class weight for each class");
@@ -102,7 +102,7 @@ void BatchSampler::check() const {
             "class weights must be finite and not negative");
     require(audio.mix_probability == 0 || (!dna && options_.objective == Objective::classification),
             "mixing is for classes of sound");
-    require(audio.speed >= 0 && audio.speed < 1 && audio.gain_db >= 0 && audio.shift_s >= 0 &&
+    require(audio.speed >= 0 && audio.speed < 1 && audio.gain_db >= 0 && audio.shift_s >= 0 && audio.equalise_db >= 0 &&
                 audio.noise_low_db <= audio.noise_high_db,
             "ranges of the augmentation must not be negative, and --speed below 1");
 }

@@ -44,9 +44,9 @@ struct BatchOptions {
 /// DNA: with StrandPolicy::reverse_complement the stretch is reversed and complemented before its targets are made.
 /// Special tokens, where the preprocessor has them, surround each record of the pooled objectives, on top of `crop`;
 /// objectives of tokens go without. Sound: augmented samples (audio_augmentation.h) as mu-law tokens or frames; a
-/// recording is cut, moved, played faster, mixed with another such stretch, then gets noise and gain. A mix with ratio
-/// r, from U(0, 1), has targets r * first + (1 - r) * second; what is shorter than the first lies at a random place in
-/// it, what is longer gives a stretch.
+/// recording is cut, moved, played faster, mixed with another such stretch, then gets bands, noise, gain and a gap. A
+/// mix with ratio r, from U(0, 1), has targets r * first + (1 - r) * second; what is shorter than the first lies at a
+/// random place in it, what is longer gives a stretch.
 ///
 /// pooled_targets: label smoothing, then class weights; regression: the standardised value.
 class BatchSampler {

@@ -114,9 +114,16 @@ void BatchSampler::mix_in(index_t other, double ratio, Random& random, Scratch& 
                ratio, std::max<index_t>(window, 1));
 }
 
-/// Noise and gain.
+/// Bands, noise, gain and a gap.
 void BatchSampler::change_sound(Random& random, std::vector<float>& wave) const {
     auto const& audio = options_.audio;
+    constexpr int kBands = 3;
+    for (int band = 0; band < kBands && audio.equalise_db > 0; ++band) {
+        double const centre = std::exp(random.uniform(std::log(0.01), std::log(0.45)));
+        double const q = random.uniform(0.5, 2.0);
+        double const gain_db = random.uniform(-audio.equalise_db, audio.equalise_db);
+        equalise({wave.data(), static_cast<index_t>(wave.size())}, centre, q, gain_db);
+    }
     if (audio.noise_probability > 0 && random.uniform() < audio.noise_probability) {
         double const snr_db = random.uniform(audio.noise_low_db, audio.noise_high_db);
         add_noise({wave.data(), static_cast<index_t>(wave.size())}, snr_db, random);
@@ -126,6 +133,12 @@ void BatchSampler::change_sound(Random& random, std::vector<float>& wave) const 
         for (float& sample : wave) {
             sample *= gain;
         }
+    }
+    if (audio.cutout > 0) {
+        auto const size = static_cast<double>(wave.size());
+        auto const gap = static_cast<std::size_t>(random.uniform(0.0, audio.cutout) * size);
+        auto const begin = static_cast<std::ptrdiff_t>(random.below(wave.size() - gap + 1));
+        std::fill_n(wave.begin() + begin, gap, 0.0F);
     }
 }
 

@@ -104,6 +104,27 @@ TEST(AudioAugmentation, MixesByWhatIsHeard) {
     }
 }
 
+/// The response of the filter to a sine, from its second half, by the cookbook: gain_db at the centre, none far away.
+TEST(AudioAugmentation, ABandIsLouderAndTheRestIsNot) {
+    auto const gain_at = [](double frequency, double gain_db) {
+        Samples wave;
+        for (index_t i = 0; i < 20000; ++i) {
+            wave.push_back(static_cast<float>(std::sin(6.283185307179586 * frequency * static_cast<double>(i))));
+        }
+        auto changed = wave;
+        equalise(view(changed), 0.1, 2, gain_db);
+        wave.erase(wave.begin(), wave.begin() + 10000);
+        changed.erase(changed.begin(), changed.begin() + 10000);
+        return 10 * std::log10(power(changed) / power(wave));
+    };
+    for (double const gain_db : {-9.0, 6.0}) {
+        EXPECT_NEAR(gain_at(0.1, gain_db), gain_db, 0.01);
+        EXPECT_NEAR(gain_at(0.001, gain_db), 0, 0.02);
+        EXPECT_NEAR(gain_at(0.499, gain_db), 0, 0.02);
+        EXPECT_GT(std::abs(gain_at(0.09, gain_db)), 3);
+    }
+}
+
 class AudioBatches : public testing::Test, public TrainingFiles {
 protected:
     /// Recordings of these lengths, each a class of its own.
@@ -201,6 +222,25 @@ TEST_F(AudioBatches, GainShiftAndSpeedStayInTheirRanges) {
     EXPECT_GT(longest, 4600);
 }
 
+TEST_F(AudioBatches, AGapIsOneStretchAndTheRestStays) {
+    auto const set = sounds({4000}, frame_preprocessor(1, 1));
+    auto const whole = stored(set, 0);
+    options_.audio.cutout = 0.3;
+    std::size_t largest = 0;
+    for (index_t step = 0; step < 30; ++step) {
+        auto const made_now = made(set, step);
+        auto const same = [](float a, float b) { return a == b; };
+        auto const front = std::mismatch(whole.begin(), whole.end(), made_now.begin(), same).first - whole.begin();
+        auto const back = std::mismatch(whole.rbegin(), whole.rend(), made_now.rbegin(), same).first - whole.rbegin();
+        auto const gap = std::max<std::ptrdiff_t>(0, static_cast<std::ptrdiff_t>(whole.size()) - front - back);
+        EXPECT_TRUE(
+            std::all_of(made_now.begin() + front, made_now.begin() + front + gap, [](float x) { return x == 0; }));
+        EXPECT_LE(gap, 1200);
+        largest = std::max(largest, static_cast<std::size_t>(gap));
+    }
+    EXPECT_GT(largest, 900U); // of 30 draws from U(0, 1200) one is above with probability 1 - 0.75^30
+}
+
 TEST_F(AudioBatches, MixedTargetsAreSharesOfTwoClasses) {
     auto const set = sounds({4000, 3000, 5000}, frame_preprocessor(16, 16));
     options_.audio.mix_probability = 1;
@@ -232,7 +272,7 @@ TEST_F(AudioBatches, MixedTargetsAreSharesOfTwoClasses) {
 TEST_F(AudioBatches, AugmentedBatchesAreFunctionsOfTheirNumber) {
     auto const set = sounds({4000, 3000, 5000}, frame_preprocessor(16, 8));
     options_.crop = 100;
-    options_.audio = {6, 0.5, 10, 40, 0.05, 0.2, 0.5};
+    options_.audio = {6, 0.5, 10, 40, 0.05, 0.2, 0.5, 6, 0.3};
     BatchSampler const sampler(set, every_example(set), options_);
     TrainBatch again;
     sampler.make(3, batch_);
