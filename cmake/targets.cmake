@@ -70,6 +70,18 @@ function(add_room name)
         FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/strandwave)
 endfunction()
 
+# For a room with loops in Highway's vectors, compiled once for each instruction set.
+function(strandwave_use_highway target)
+    target_link_libraries(${target} PRIVATE hwy::hwy)
+    # Fewer copies of each loop to compile: who has SSSE3 but not SSE4 gets the portable one.
+    target_compile_definitions(${target} PRIVATE HWY_DISABLED_TARGETS=HWY_SSSE3)
+    if(STRANDWAVE_SANITIZE AND CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+        # SSE4 takes the place of the portable copy, which has four lanes too: with sanitizers, its loops over lanes
+        # are most of the time to compile the kernels.
+        target_compile_options(${target} PRIVATE -msse4.2 -maes -mpclmul)
+    endif()
+endfunction()
+
 # strandwave_reference: the double-precision loops that say what each op computes. Never linked into the program.
 function(add_reference_library)
     file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*_reference.cpp)

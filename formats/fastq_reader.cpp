@@ -26,17 +26,18 @@ private:
 
     /// Nearly all records, at once. False where this cannot be, and then nothing has happened.
     bool read_usual_record(SequenceChunk& chunk, index_t max_symbols) {
-        auto const found = find_usual_fastq_record(text_.at_hand());
-        if (!found || static_cast<index_t>(found->letters.size()) > max_symbols) { return false; }
-        begin_chunk(chunk, split_header(found->header), ++record_, 0);
-        auto kept = static_cast<index_t>(found->letters.size());
+        FastqRecord found;
+        if (!find_usual_fastq_record(text_.at_hand(), found)) { return false; }
+        auto kept = static_cast<index_t>(found.letters.size());
+        if (kept > max_symbols) { return false; }
+        begin_chunk(chunk, split_header(found.header), ++record_, 0);
         if (trim_quality_ > 0) {
-            auto const phred = [&found](index_t i) { return found->qualities[static_cast<std::size_t>(i)] - '!'; };
+            auto const phred = [&found](index_t i) { return found.qualities[static_cast<std::size_t>(i)] - '!'; };
             kept = trimmed_length(kept, trim_quality_, phred);
         }
-        chunk.symbols = found->letters.substr(0, static_cast<std::size_t>(kept));
+        chunk.symbols = found.letters.substr(0, static_cast<std::size_t>(kept));
         chunk.last = true;
-        text_.pass_lines(found->bytes, 4);
+        text_.pass_lines(found.bytes, 4);
         return true;
     }
 

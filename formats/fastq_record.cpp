@@ -3,28 +3,40 @@
 #include "formats/sequence_letters.h"
 
 namespace strandwave {
+namespace {
 
-std::optional<FastqRecord> find_usual_fastq_record(std::string_view text) noexcept {
-    if (text.empty() || text.front() != '@') { return std::nullopt; }
-    auto const header_end = text.find('\n');
-    if (header_end == std::string_view::npos) { return std::nullopt; }
-    auto const letters_end = text.find('\n', header_end + 1);
-    if (letters_end == std::string_view::npos) { return std::nullopt; }
-    auto const plus_end = text.find('\n', letters_end + 1);
-    if (plus_end == std::string_view::npos) { return std::nullopt; }
-    FastqRecord record;
-    record.header = text.substr(1, header_end - 1);
-    record.letters = text.substr(header_end + 1, letters_end - header_end - 1);
-    record.qualities = text.substr(plus_end + 1, record.letters.size());
-    record.bytes = plus_end + 1 + record.letters.size() + 1;
-    auto const plus = text.substr(letters_end + 1, plus_end - letters_end - 1);
-    bool const in_place = !record.letters.empty() && record.bytes < text.size() && text[record.bytes - 1] == '\n' &&
-                          text[record.bytes] == '@' && !plus.empty() && plus.front() == '+' &&
-                          (plus.size() == 1 || plus.substr(1) == record.header);
-    bool const good = in_place && count_header_bytes(record.header) == record.header.size() &&
-                      count_sequence_letters(record.letters) == record.letters.size() &&
-                      count_qualities(record.qualities) == record.qualities.size();
-    return good ? std::optional(record) : std::nullopt;
+bool is_at(std::string_view text, std::size_t position, char byte) {
+    return position < text.size() && text[position] == byte;
+}
+
+} // namespace
+
+// A line ends at its first byte that cannot stand in it: looking for the end and checking are one.
+bool find_usual_fastq_record(std::string_view text, FastqRecord& record) noexcept {
+    if (!is_at(text, 0, '@')) { return false; }
+    auto const header = text.substr(1);
+    record.header = header.substr(0, count_header_bytes(header));
+    auto const header_end = 1 + record.header.size();
+    if (!is_at(text, header_end, '\n')) { return false; }
+
+    auto const letters = text.substr(header_end + 1);
+    record.letters = letters.substr(0, count_sequence_letters(letters));
+    auto const letters_end = header_end + 1 + record.letters.size();
+    if (record.letters.empty() || !is_at(text, letters_end, '\n') || !is_at(text, letters_end + 1, '+')) {
+        return false;
+    }
+
+    auto plus_end = letters_end + 2;
+    if (!is_at(text, plus_end, '\n') && text.substr(plus_end).starts_with(record.header)) {
+        plus_end += record.header.size();
+    }
+    if (!is_at(text, plus_end, '\n')) { return false; }
+
+    auto const qualities = text.substr(plus_end + 1);
+    record.qualities = qualities.substr(0, count_qualities(qualities));
+    record.bytes = plus_end + 1 + record.qualities.size() + 1;
+    return record.qualities.size() == record.letters.size() && is_at(text, record.bytes - 1, '\n') &&
+           is_at(text, record.bytes, '@');
 }
 
 } // namespace strandwave

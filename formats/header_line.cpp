@@ -23,8 +23,9 @@ std::string_view without_leading_blanks(std::string_view text) {
 
 HeaderWords split_header(std::string_view text) noexcept {
     auto const line = without_leading_blanks(text);
-    auto const size = std::min({line.find(' '), line.find('\t'), line.size()});
-    return {line.substr(0, size), without_leading_blanks(line.substr(size))};
+    auto const word = line.substr(0, line.find(' '));
+    auto const name = word.substr(0, word.find('\t'));
+    return {name, without_leading_blanks(line.substr(name.size()))};
 }
 
 HeaderLine read_header_line(TextCursor& text) {

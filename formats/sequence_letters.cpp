@@ -1,51 +1,92 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "formats/sequence_letters.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
 #include "formats/sequence_letters.h"
 
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
 namespace strandwave {
+namespace HWY_NAMESPACE {
 namespace {
+namespace hn = hwy::HWY_NAMESPACE;
 
-bool is_sequence_letter(unsigned char byte) noexcept {
-    auto const letter = static_cast<unsigned char>((byte | 0x20U) - 'a');
-    return (letter < 26) | (byte == '*') | (byte == '-');
+constexpr std::size_t kMaxLanes = 64;
+using Bytes = hn::CappedTag<std::uint8_t, kMaxLanes>;
+using Vector = hn::Vec<Bytes>;
+using Mask = hn::Mask<Bytes>;
+
+HWY_INLINE Mask is_byte(Vector bytes, char byte) {
+    return hn::Eq(bytes, hn::Set(Bytes(), static_cast<std::uint8_t>(byte)));
 }
 
-bool is_quality(unsigned char byte) noexcept { return static_cast<unsigned char>(byte - '!') <= '~' - '!'; }
+HWY_INLINE Mask is_between(Vector bytes, char first, char last) {
+    auto const offset = hn::Sub(bytes, hn::Set(Bytes(), static_cast<std::uint8_t>(first)));
+    return hn::Eq(offset, hn::Min(offset, hn::Set(Bytes(), static_cast<std::uint8_t>(last - first))));
+}
 
-bool is_header_byte(unsigned char byte) noexcept { return (byte >= ' ' && byte != 0x7f) | (byte == '\t'); }
+struct IsSequenceLetter {
+    HWY_INLINE Mask operator()(Vector bytes) const {
+        auto const lower = hn::Or(bytes, hn::Set(Bytes(), 0x20));
+        return hn::Or(is_between(lower, 'a', 'z'), hn::Or(is_byte(bytes, '*'), is_byte(bytes, '-')));
+    }
+};
 
-constexpr std::size_t kBlock = 32;
+struct IsQuality {
+    HWY_INLINE Mask operator()(Vector bytes) const { return is_between(bytes, '!', '~'); }
+};
 
-/// A loop of fixed length without exits, which compilers turn into vector code.
+struct IsHeaderByte {
+    HWY_INLINE Mask operator()(Vector bytes) const {
+        auto const printable = hn::AndNot(is_byte(bytes, '\x7f'), is_between(bytes, ' ', '\xff'));
+        return hn::Or(printable, is_byte(bytes, '\t'));
+    }
+};
+
 template <class Accepts>
-bool accepts_block(unsigned char const* bytes, Accepts accepts) noexcept {
-    unsigned char refused = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) {
-        refused = static_cast<unsigned char>(refused | (accepts(bytes[i]) ? 0 : 1));
+HWY_INLINE std::size_t count_accepted(std::string_view text, Accepts accepts) {
+    Bytes const d;
+    auto const lanes = hn::Lanes(d);
+    auto const* bytes = reinterpret_cast<std::uint8_t const*>(text.data());
+    std::size_t count = 0;
+    for (; count + lanes <= text.size(); count += lanes) {
+        auto const refused = hn::FindFirstTrue(d, hn::Not(accepts(hn::LoadU(d, bytes + count))));
+        if (refused >= 0) { return count + static_cast<std::size_t>(refused); }
     }
-    return refused == 0;
+    std::array<std::uint8_t, kMaxLanes> rest{}; // at least one byte 0 at the end, which nobody accepts
+    std::memcpy(rest.data(), bytes + count, text.size() - count);
+    return count + static_cast<std::size_t>(hn::FindFirstTrue(d, hn::Not(accepts(hn::LoadU(d, rest.data())))));
 }
 
-/// Whole blocks first, and what is left as a part of the last whole block.
-template <class Accepts>
-std::size_t count_accepted(std::string_view text, Accepts accepts) noexcept {
-    auto const* bytes = reinterpret_cast<unsigned char const*>(text.data());
-    std::size_t position = 0;
-    while (position + kBlock <= text.size() && accepts_block(bytes + position, accepts)) {
-        position += kBlock;
-    }
-    bool const rest_in_block = text.size() >= kBlock && position + kBlock > text.size();
-    if (rest_in_block && accepts_block(bytes + text.size() - kBlock, accepts)) { return text.size(); }
-    while (position < text.size() && accepts(bytes[position])) {
-        ++position;
-    }
-    return position;
-}
+std::size_t count_sequence_letters(std::string_view text) { return count_accepted(text, IsSequenceLetter()); }
+std::size_t count_qualities(std::string_view text) { return count_accepted(text, IsQuality()); }
+std::size_t count_header_bytes(std::string_view text) { return count_accepted(text, IsHeaderByte()); }
 
 } // namespace
+} // namespace HWY_NAMESPACE
+} // namespace strandwave
+HWY_AFTER_NAMESPACE();
 
-std::size_t count_sequence_letters(std::string_view text) noexcept { return count_accepted(text, is_sequence_letter); }
+#if HWY_ONCE
+namespace strandwave {
 
-std::size_t count_header_bytes(std::string_view text) noexcept { return count_accepted(text, is_header_byte); }
+HWY_EXPORT(count_sequence_letters);
+HWY_EXPORT(count_qualities);
+HWY_EXPORT(count_header_bytes);
 
-std::size_t count_qualities(std::string_view text) noexcept { return count_accepted(text, is_quality); }
+std::size_t count_sequence_letters(std::string_view text) noexcept {
+    return HWY_DYNAMIC_DISPATCH(count_sequence_letters)(text);
+}
+
+std::size_t count_qualities(std::string_view text) noexcept { return HWY_DYNAMIC_DISPATCH(count_qualities)(text); }
+
+std::size_t count_header_bytes(std::string_view text) noexcept {
+    return HWY_DYNAMIC_DISPATCH(count_header_bytes)(text);
+}
 
 } // namespace strandwave
+#endif

@@ -55,8 +55,8 @@ bool FeedPacker::pack(Feed& feed) {
 
 void FeedPacker::fill(Feed& feed) {
     if (std::exchange(held_, false)) { append(feed); }
-    while (room(feed) > 0) {
-        if (!source_.next(piece_, room(feed))) {
+    for (auto positions = room(feed); positions > 0; positions = room(feed)) {
+        if (!source_.next(piece_, positions)) {
             ended_ = true;
             return;
         }
@@ -85,7 +85,7 @@ void FeedPacker::append(Feed& feed) {
 /// Positions that the feed can still take, the last of them where the unit may be cut.
 index_t FeedPacker::room(Feed const& feed) const {
     index_t const left = chunk_ - feed.size;
-    return left - (open_positions_ + left) % cut_unit_;
+    return cut_unit_ == 1 ? left : left - (open_positions_ + left) % cut_unit_;
 }
 
 bool FeedPacker::fits(Feed const& feed) const {

@@ -21,7 +21,7 @@ std::string display_name(std::filesystem::path const& file) { return file == "-"
 
 class DnaSource {
 public:
-    using Symbols = std::string;
+    using Run = SequenceChunk;
 
     /// `regions` are what the records of `reader` are, or empty: then they are whole sequences.
     DnaSource(std::unique_ptr<SequenceReader> reader, std::vector<Region> regions,
@@ -33,14 +33,10 @@ public:
         }
     }
 
-    Result<ReadOutcome> read(SymbolRun<std::string>& run) {
-        auto outcome = reader_->next(chunk_, kReadSymbols);
-        if (outcome && *outcome == ReadOutcome::chunk) {
-            run.name.swap(chunk_.name);
-            run.symbols.swap(chunk_.symbols);
-            run.offset = chunk_.start + chunk_.offset;
-            run.last = chunk_.last;
-            if (!regions_.empty()) { run.name = regions_[static_cast<std::size_t>(chunk_.record)].sequence; }
+    Result<ReadOutcome> read(Run& run) {
+        auto outcome = reader_->next(run, kReadSymbols);
+        if (outcome && *outcome == ReadOutcome::chunk && !regions_.empty()) {
+            run.name = regions_[static_cast<std::size_t>(run.record)].sequence;
         }
         return outcome;
     }
@@ -67,19 +63,24 @@ private:
     std::vector<Region> regions_;
     NucleotideEncoder encoder_;
     NucleotideCounts& counts_;
-    SequenceChunk chunk_;
     std::vector<std::int32_t> prefix_, suffix_;
 };
 
 /// One channel of a recording, or their mix.
 class AudioSource {
 public:
-    using Symbols = std::vector<float>;
+    struct Run {
+        std::string name;
+        index_t start = 0;
+        index_t offset = 0;
+        bool last = false;
+        std::vector<float> symbols;
+    };
 
     AudioSource(std::unique_ptr<AudioReader> reader, AudioPolicy policy, std::string name, index_t channel)
         : reader_(std::move(reader)), policy_(policy), name_(std::move(name)), channel_(channel) {}
 
-    Result<ReadOutcome> read(SymbolRun<std::vector<float>>& run) {
+    Result<ReadOutcome> read(Run& run) {
         auto outcome = reader_->next(chunk_, kReadSymbols);
         if (outcome && *outcome == ReadOutcome::chunk) {
             run.name = name_;

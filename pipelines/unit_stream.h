@@ -13,15 +13,6 @@
 
 namespace strandwave {
 
-/// Symbols (letters or mono samples) of one record, as a file gives them.
-template <class Symbols>
-struct SymbolRun {
-    std::string name;
-    index_t offset = 0; ///< of symbols[0] in the source record
-    bool last = false;
-    Symbols symbols;
-};
-
 /// Positions of a unit that are ready: one of the two vectors is used.
 struct Encoded {
     std::vector<std::int32_t> tokens;
@@ -54,8 +45,9 @@ public:
 };
 
 /// Cuts the records of `Source` into units and encodes them. Source has
-///   Symbols                                        std::string or std::vector<float>
-///   Result<ReadOutcome> read(SymbolRun<Symbols>&)  the next run of the file, in storage that is used again and again
+///   Run                                            symbols of one record: `name`, `start` + `offset` of the first in
+///                                                  the source record, `symbols`, `last`; what SequenceChunk has
+///   Result<ReadOutcome> read(Run&)                 the next run of the file, in storage that is used again and again
 ///   void begin(Encoded&)                           a unit starts, in empty vectors
 ///   Result<void> encode(Symbols const&, index_t count, Encoded&)
 ///   void end(Encoded&)                             a unit is over
@@ -66,7 +58,8 @@ public:
 template <class Source>
 class CuttingStream final : public UnitStream {
 public:
-    using Symbols = typename Source::Symbols;
+    using Run = typename Source::Run;
+    using Symbols = decltype(Run::symbols); ///< std::string or std::vector<float>
 
     /// `first` is the number of its first record, and of its first block, in the file.
     CuttingStream(std::string file, index_t file_index, index_t first, Source source, UnitShape shape,
@@ -210,7 +203,7 @@ private:
         return false;
     }
 
-    int next_mate() const { return (unit_.mate + 1) % shape_.mates; }
+    int next_mate() const { return unit_.mate + 1 < shape_.mates ? unit_.mate + 1 : 0; }
 
     /// A record whose first run is run_.
     void begin_record() {
@@ -221,7 +214,7 @@ private:
         record_open_ = block_wanted_ && !pair_failed_;
         unit_.record = -1;
         unit_.name.swap(run_.name);
-        held_start_ = run_.offset;
+        held_start_ = run_.start + run_.offset;
         window_end_ = -1;
         held_.swap(run_.symbols);
     }
@@ -456,7 +449,7 @@ private:
     UnitShape shape_;
     SourceCounts& counts_;
 
-    SymbolRun<Symbols> run_; ///< as it was read last, or storage to use again
+    Run run_;                ///< as it was read last, or storage to use again
     Symbols held_;           ///< symbols of the record that are not dropped or encoded yet
     index_t held_start_ = 0; ///< offset of held_[0] in the source record
     bool record_open_ = false;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
-#include <cstring>
 #include <numeric>
 
 namespace strandwave {
@@ -12,7 +11,7 @@ namespace {
 /// What a vocabulary has: ids of A, C, G, T, of N and of letters that it does not know.
 struct Ids {
     index_t size;
-    std::int32_t a, c, g, t, n, unknown;
+    std::uint8_t a, c, g, t, n, unknown;
 };
 
 Ids ids_of(Vocabulary vocabulary) {
@@ -24,7 +23,7 @@ Ids ids_of(Vocabulary vocabulary) {
     return {5, 0, 1, 2, 3, 4, 4};
 }
 
-constexpr std::size_t kBlock = 32; ///< letters that are encoded at once
+constexpr std::size_t kBlock = 32; ///< letters that are looked up at once, where not all are A, C, G and T
 
 // One 64-bit word counts five kinds of letters at once: 12 bits each.
 constexpr int kLaneBits = 12;
@@ -38,28 +37,6 @@ index_t lane(std::uint64_t sums, Lane lane) { return static_cast<index_t>(sums >
 constexpr std::int32_t kSkip = -1;
 constexpr std::int32_t kRefused = -2; ///< a code of the alphabet that the policy refuses
 constexpr std::int32_t kUnknown = -3; ///< no nucleotide code at all
-
-using Byte = unsigned char;
-
-struct PlainIds {
-    Byte a, c, g, t;
-};
-
-/// A block of nothing but A, C, G and T; false if there is another letter. Bytes, masks and no way out of the loop, so
-/// that compilers make vector code of it: that takes half the instructions of the table.
-bool encode_plain_block(Byte const* __restrict letters, PlainIds ids, Byte* __restrict out) noexcept {
-    auto const mask = [](bool is) { return static_cast<Byte>(-static_cast<int>(is)); };
-    Byte plain = 0xff;
-    for (std::size_t i = 0; i < kBlock; ++i) {
-        Byte const a = mask(letters[i] == 'A');
-        Byte const c = mask(letters[i] == 'C');
-        Byte const g = mask(letters[i] == 'G');
-        Byte const t = mask(letters[i] == 'T');
-        out[i] = static_cast<Byte>((a & ids.a) | (c & ids.c) | (g & ids.g) | (t & ids.t));
-        plain = static_cast<Byte>(plain & (a | c | g | t));
-    }
-    return plain != 0;
-}
 
 std::string printable(char letter) {
     auto const byte = static_cast<unsigned char>(letter);
@@ -77,18 +54,11 @@ Error refusal(char letter, std::int32_t id, index_t offset) {
 
 } // namespace
 
-void NucleotideCounts::add(NucleotideCounts const& other) noexcept {
-    symbols += other.symbols;
-    lower_case += other.lower_case;
-    n += other.n;
-    iupac += other.iupac;
-    uracil += other.uracil;
-}
-
 NucleotideEncoder::NucleotideEncoder(NucleotidePolicy policy) : policy_(policy) { fill_tables(); }
 
 void NucleotideEncoder::fill_tables() {
     auto const ids = ids_of(policy_.vocabulary);
+    plain_ = {ids.a, ids.c, ids.g, ids.t};
     std::int32_t const n = policy_.n == AmbiguousBase::token  ? ids.n
                            : policy_.n == AmbiguousBase::skip ? kSkip
                                                               : kRefused;
@@ -120,28 +90,6 @@ void NucleotideEncoder::fill_tables() {
     }
 }
 
-/// Encodes blocks of nothing but A, C, G and T from the start of `letters` on, a short one at the end too; returns how
-/// many letters that was.
-std::size_t NucleotideEncoder::encode_plain(std::string_view letters, std::int32_t* out) const noexcept {
-    PlainIds const ids{static_cast<Byte>(ids_['A']), static_cast<Byte>(ids_['C']), static_cast<Byte>(ids_['G']),
-                       static_cast<Byte>(ids_['T'])};
-    std::array<Byte, kBlock> block;
-    std::size_t done = 0;
-    for (; done + kBlock <= letters.size(); done += kBlock) {
-        if (!encode_plain_block(reinterpret_cast<Byte const*>(letters.data() + done), ids, block.data())) {
-            return done;
-        }
-        std::copy(block.begin(), block.end(), out + done);
-    }
-    auto const rest = letters.size() - done;
-    std::array<Byte, kBlock> padded;
-    padded.fill('A');
-    std::memcpy(padded.data(), letters.data() + done, rest);
-    if (!encode_plain_block(padded.data(), ids, block.data())) { return done; }
-    std::copy_n(block.begin(), rest, out + done);
-    return letters.size();
-}
-
 /// Any letters, at most a block; returns where the ids end, or null at one that is refused, whose id is then in `out`.
 std::int32_t* NucleotideEncoder::encode_any(std::string_view letters, std::int32_t* out,
                                             NucleotideCounts& counts) const {
@@ -166,13 +114,14 @@ Result<void> NucleotideEncoder::encode(std::string_view symbols, std::vector<std
     auto const before = tokens.size();
     tokens.resize(before + symbols.size());
     auto* out = tokens.data() + before;
-    NucleotideCounts found;
+    NucleotideCounts found; // of letters that were looked up
+    index_t plain = 0;
     std::size_t done = 0;
     while (done < symbols.size()) {
-        auto const plain = encode_plain(symbols.substr(done), out);
-        found.symbols += static_cast<index_t>(plain);
-        done += plain;
-        out += plain;
+        auto const count = encode_plain_letters(symbols.substr(done), plain_, out);
+        plain += static_cast<index_t>(count);
+        done += count;
+        out += count;
         if (done == symbols.size()) { break; }
         auto const letters = symbols.substr(done, kBlock);
         out = encode_any(letters, out, found);
@@ -185,7 +134,8 @@ Result<void> NucleotideEncoder::encode(std::string_view symbols, std::vector<std
         done += letters.size();
     }
     tokens.resize(static_cast<std::size_t>(out - tokens.data()));
-    counts.add(found);
+    counts.symbols += plain;
+    if (found.symbols > 0) { counts.add(found); }
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include "lib/core/result.h"
 #include "lib/core/view.h"
+#include "lib/encode/plain_letters.h"
 
 #include <array>
 #include <cstdint>
@@ -38,7 +39,13 @@ struct NucleotideCounts {
     index_t iupac = 0;
     index_t uracil = 0;
 
-    void add(NucleotideCounts const& other) noexcept;
+    void add(NucleotideCounts const& other) noexcept {
+        symbols += other.symbols;
+        lower_case += other.lower_case;
+        n += other.n;
+        iupac += other.iupac;
+        uracil += other.uracil;
+    }
 };
 
 /// Turns letters into token ids, one to one (but for `skip`). Stateless: the cut into chunks never matters.
@@ -63,10 +70,10 @@ public:
 
 private:
     void fill_tables();
-    std::size_t encode_plain(std::string_view letters, std::int32_t* out) const noexcept;
     std::int32_t* encode_any(std::string_view letters, std::int32_t* out, NucleotideCounts& counts) const;
 
     NucleotidePolicy policy_;
+    PlainIds plain_{};
     std::array<std::int32_t, 256> ids_{};    ///< letter -> id; meaningless where `lanes_` says special
     std::array<std::uint64_t, 256> lanes_{}; ///< letter -> what it counts as, one counter a lane of the word
 };

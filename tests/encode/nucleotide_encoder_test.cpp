@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 #include "lib/core/random.h"
+#include "tests/support/simd_targets.h"
 
 #include <algorithm>
 #include <cctype>
@@ -49,7 +50,7 @@ TEST(NucleotideEncoder, AmbiguousLettersFollowTheirPolicies) {
 }
 
 // Runs of A, C, G and T are encoded in blocks; every length and every place of another letter, against one by one.
-TEST(NucleotideEncoder, BlocksGiveWhatSingleLettersGive) {
+void expect_that_blocks_give_what_single_letters_give() {
     Random random(7);
     for (auto const& policy :
          {NucleotidePolicy{}, NucleotidePolicy{.vocabulary = Vocabulary::nucleotide, .n = AmbiguousBase::skip},
@@ -77,6 +78,10 @@ TEST(NucleotideEncoder, BlocksGiveWhatSingleLettersGive) {
             ASSERT_EQ(all(whole_counts), all(single_counts)) << letters;
         }
     }
+}
+
+TEST(NucleotideEncoder, BlocksGiveWhatSingleLettersGive) {
+    testing::on_every_simd_target(expect_that_blocks_give_what_single_letters_give);
 }
 
 TEST(NucleotideEncoder, ARefusedLetterIsNamedAndNothingIsAppended) {
