@@ -1,11 +1,11 @@
 #include "formats/bgzf_source.h"
 
+#include "formats/bgzf_blocks.h"
 #include "formats/read_ahead.h"
 #include "lib/core/error.h"
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <htslib/bgzf.h>
 #include <htslib/hfile.h>
 
@@ -14,7 +14,6 @@ namespace {
 
 constexpr int kPlain = 0; // what bgzf_compression() says of it
 constexpr int kBgzf = 2;
-constexpr std::size_t kAheadBytes = 256UL * 1024;
 
 /// htslib takes a gzip stream too short for a whole header (18 bytes) for plain text.
 bool is_gzip_stub(hFILE* file) {
@@ -38,10 +37,27 @@ public:
             throw Error(ErrorCode::truncated_input,
                         name_ + ": has no BGZF end marker, so it is cut short; copy or download it again");
         }
+        if (compression() == kBgzf) { blocks_.emplace(stream_.get(), name_); }
     }
 
     int compression() const { return bgzf_compression(stream_.get()); }
     std::string const& name() const noexcept { return name_; }
+
+    /// BGZF is only read here, everything else decompressed too; false at the end.
+    bool fetch(BgzfRun& run) {
+        if (blocks_) { return blocks_->fetch(run); }
+        run.size = read({run.text(), TextBlock::kBytes});
+        return run.size > 0;
+    }
+
+    void decompress(BgzfRun& run) const {
+        if (blocks_) { blocks_->decompress(run); }
+    }
+
+private:
+    struct Close {
+        void operator()(BGZF* stream) const noexcept { bgzf_close(stream); }
+    };
 
     std::size_t read(std::span<char> out) {
         if (failed_) { fail(); }
@@ -53,22 +69,13 @@ public:
             if (piece <= 0) { break; } // what stands before the damage is good
             size += static_cast<std::size_t>(piece);
         }
-        // A pipe cannot be asked for its end marker in advance.
-        if (size == 0 && stream_->no_eof_block) {
-            throw Error(ErrorCode::truncated_input, name_ + ": ends after " + std::to_string(bytes_read_) +
-                                                        " bytes of text without a BGZF end marker, so it is cut short");
-        }
         bytes_read_ += static_cast<index_t>(size);
         return size;
     }
 
-private:
-    struct Close {
-        void operator()(BGZF* stream) const noexcept { bgzf_close(stream); }
-    };
-
     /// Of one block: bgzf_read forgets what it has read when the next one is damaged.
     ssize_t read_piece(std::span<char> out) {
+        if (compression() == kPlain) { return bgzf_raw_read(stream_.get(), out.data(), out.size()); }
         auto const ready = stream_->block_length - stream_->block_offset;
         return bgzf_read(stream_.get(), out.data(),
                          ready > 0 ? std::min(out.size(), static_cast<std::size_t>(ready)) : 1);
@@ -87,52 +94,53 @@ private:
 
     std::string name_;
     std::unique_ptr<BGZF, Close> stream_;
+    std::optional<BgzfBlocks> blocks_; ///< of stream_, if it is BGZF
     index_t bytes_read_ = 0;
     bool failed_ = false; ///< behind what was given last
 };
 
-/// The stream decompressed by a thread of its own.
-class BgzfSource::Ahead {
+/// Where the runs come from: threads of their own, or the caller.
+class BgzfSource::Runs {
 public:
-    explicit Ahead(Stream& stream) : blocks_([&stream](Block& block) { return fill(stream, block); }) {}
+    explicit Runs(Stream& stream, int threads) : stream_(stream) {
+        if (threads == 0) { return; }
+        ahead_.emplace([&stream](BgzfRun& run) { return stream.fetch(run); },
+                       [&stream](BgzfRun& run) { stream.decompress(run); }, threads);
+    }
 
-    std::size_t read(std::span<char> out) {
-        if (rest_.empty()) {
-            auto const* const block = blocks_.next();
-            if (block == nullptr) { return 0; }
-            rest_ = {block->bytes.get(), block->size};
-        }
-        auto const size = std::min(out.size(), rest_.size());
-        std::memcpy(out.data(), rest_.data(), size);
-        rest_ = rest_.subspan(size);
-        return size;
+    /// Null at the end.
+    BgzfRun* next() {
+        if (ahead_) { return ahead_->next(); }
+        if (!stream_.fetch(run_)) { return nullptr; }
+        stream_.decompress(run_);
+        return &run_;
     }
 
 private:
-    struct Block {
-        std::unique_ptr<char[]> bytes = std::make_unique_for_overwrite<char[]>(kAheadBytes);
-        std::size_t size = 0;
-    };
-
-    static bool fill(Stream& stream, Block& block) {
-        block.size = stream.read({block.bytes.get(), kAheadBytes});
-        return block.size > 0;
-    }
-
-    ReadAhead<Block> blocks_;
-    std::span<char const> rest_; ///< of the block in use
+    Stream& stream_;
+    BgzfRun run_; ///< where the caller decompresses
+    std::optional<ReadAhead<BgzfRun>> ahead_;
 };
 
 BgzfSource::BgzfSource(FileBytes file, std::string name, int threads)
     : stream_(std::make_unique<Stream>(std::move(file), std::move(name))) {
-    // Not htslib's threads for BGZF: they take twice the time, and one is faster than all that reads the text.
-    if (threads > 0 && stream_->compression() != kPlain) { ahead_ = std::make_unique<Ahead>(*stream_); }
+    auto const compression = stream_->compression();
+    int const useful = compression == kPlain ? 0 : compression == kBgzf ? threads : std::min(threads, 1);
+    runs_ = std::make_unique<Runs>(*stream_, useful);
 }
 
 BgzfSource::~BgzfSource() = default;
 BgzfSource::BgzfSource(BgzfSource&& other) noexcept = default;
 
-std::size_t BgzfSource::read(std::span<char> out) { return ahead_ ? ahead_->read(out) : stream_->read(out); }
+std::span<char> BgzfSource::next() {
+    if (failure_) { throw Error(*failure_); }
+    while (auto* const run = runs_->next()) {
+        failure_ = run->failure;
+        if (run->size > 0) { return {run->text(), run->size}; }
+        if (failure_) { throw Error(*failure_); }
+    }
+    return {};
+}
 
 std::string const& BgzfSource::name() const noexcept { return stream_->name(); }
 

@@ -1,41 +1,44 @@
 #pragma once
 
 #include "formats/file_bytes.h"
+#include "lib/core/error.h"
 #include "lib/core/view.h"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 namespace strandwave {
 
-/// The text of a plain, gzip (one or more members) or BGZF stream, through htslib. What is cut or damaged is an error
-/// and never an early end: a gzip stream that stops inside a member, bytes after the last member, a bad checksum, and a
-/// BGZF stream without its empty last block. Only a cut between two gzip members, and any cut of plain text, leaves no
-/// trace.
+/// The text of a plain, gzip (one or more members) or BGZF stream, through htslib and libdeflate. What is cut or
+/// damaged is an error and never an early end: a gzip stream that stops inside a member, bytes after the last member, a
+/// bad checksum, and a BGZF stream without its empty last block. Only a cut between two gzip members, and any cut of
+/// plain text, leaves no trace.
 class BgzfSource {
 public:
-    /// `name` is what messages call the input. With `threads` > 0 a thread of its own decompresses ahead, in bounded
-    /// memory. 0: the caller does it, as has to be where the stream may have to wait (a pipe): a thread that waits
-    /// could not be ended.
+    /// `name` is what messages call the input. With `threads` > 0 threads of their own decompress ahead, in bounded
+    /// memory: as many as that for BGZF, one for gzip. 0: the caller does it, as has to be where the stream may have to
+    /// wait (a pipe): a thread that waits could not be ended.
     /// Throws truncated_input when a seekable BGZF file lacks its last block, malformed_input.
     BgzfSource(FileBytes file, std::string name, int threads);
     ~BgzfSource();
     BgzfSource(BgzfSource&& other) noexcept;
     BgzfSource& operator=(BgzfSource&&) = delete;
 
-    /// Fills `out` from its start and returns how many bytes; 0 only at the end of the stream.
-    /// Throws truncated_input, malformed_input, io, telling how far the text was good.
-    std::size_t read(std::span<char> out);
+    /// The next bytes, to be used and changed until the next call, and with them the byte in front; none only at the
+    /// end of the stream. Throws truncated_input, malformed_input, io, telling how far the text was good.
+    std::span<char> next();
 
     std::string const& name() const noexcept;
 
 private:
     class Stream;
-    class Ahead;
+    class Runs;
 
     std::unique_ptr<Stream> stream_;
-    std::unique_ptr<Ahead> ahead_; ///< null where the caller decompresses
+    std::unique_ptr<Runs> runs_;
+    std::optional<Error> failure_; ///< behind what was given last
 };
 
 } // namespace strandwave

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
@@ -8,78 +7,114 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace strandwave {
 
-/// Blocks that a thread of its own fills ahead of their use, in order: work of two kinds on one stream (decompression
-/// and what reads the text) goes on side by side. Memory: kBlocks blocks, which are used again and again.
-/// Only for sources that do not wait for somebody, such as files: the thread can be ended between two blocks only.
+/// Blocks that threads of their own make ahead of their use: work of two kinds on one stream (decompression and what
+/// reads the text) goes on side by side. A block is fetched, in order and one at a time, and then worked on, several at
+/// a time. Memory: two blocks a thread and two more, which are used again and again.
+/// Only for sources that do not wait for somebody, such as files: the threads can be ended between two blocks only.
 template <class Block>
 class ReadAhead {
 public:
-    static constexpr std::size_t kBlocks = 4;
+    /// Fills a block, whose old content is still there; false at the end, where the block does not count. Not called
+    /// any more after it returned false or threw.
+    using Fetch = std::function<bool(Block&)>;
+    /// What then remains to be done with it; may throw. Called for several blocks at a time.
+    using Work = std::function<void(Block&)>;
 
-    /// Fills a block, whose old content is still there; false at the end, where the block does not count. Called from
-    /// the other thread, not any more after it returned false or threw.
-    using Fill = std::function<bool(Block&)>;
-
-    explicit ReadAhead(Fill fill) : fill_(std::move(fill)), thread_([this] { run(); }) {}
+    explicit ReadAhead(
+        Fetch fetch, Work work = [](Block&) {}, int threads = 1)
+        : fetch_(std::move(fetch)), work_(std::move(work)), slots_(2 * static_cast<std::size_t>(threads) + 2) {
+        for (int i = 0; i < threads; ++i) {
+            threads_.emplace_back([this] { run(); });
+        }
+    }
 
     ~ReadAhead() {
         {
             std::lock_guard const lock(mutex_);
             abandoned_ = true;
         }
-        changed_.notify_one();
-        thread_.join();
+        freed_.notify_one();
+        for (auto& thread : threads_) {
+            thread.join();
+        }
     }
     ReadAhead(ReadAhead const&) = delete;
     ReadAhead& operator=(ReadAhead const&) = delete;
 
-    /// The next block, to be used until the next call; null at the end. Throws what `fill` threw, when the blocks
-    /// before it have been given.
+    /// The next block, to be used until the next call; null at the end. Throws what was thrown when it was made, after
+    /// the blocks before it have been given.
     Block* next() {
         std::unique_lock lock(mutex_);
         used_ = given_;
-        changed_.notify_one();
-        changed_.wait(lock, [this] { return filled_ > given_ || ended_; });
-        if (filled_ > given_) { return &blocks_[given_++ % kBlocks]; }
-        if (error_) { std::rethrow_exception(error_); }
-        return nullptr;
+        freed_.notify_one();
+        auto& slot = slots_[given_ % slots_.size()];
+        made_.wait(lock, [&] { return given_ < fetched_ ? slot.made : ended_; });
+        if (given_ == fetched_ && error_) { std::rethrow_exception(error_); }
+        if (given_ == fetched_) { return nullptr; }
+        if (slot.error) { std::rethrow_exception(slot.error); }
+        ++given_;
+        return &slot.block;
     }
 
 private:
+    struct Slot {
+        Block block;
+        bool made = false;
+        std::exception_ptr error;
+    };
+
     void run() noexcept {
-        std::unique_lock lock(mutex_);
-        while (!ended_) {
-            changed_.wait(lock, [this] { return abandoned_ || filled_ - used_ < kBlocks; });
-            if (abandoned_) { return; }
-            auto& block = blocks_[filled_ % kBlocks];
-            lock.unlock();
-            bool more = false;
+        while (auto* const slot = fetch()) {
             std::exception_ptr error;
             try {
-                more = fill_(block);
+                work_(slot->block);
             } catch (...) { error = std::current_exception(); }
-            lock.lock();
-            filled_ += more ? 1 : 0;
-            ended_ = !more;
-            error_ = error;
-            changed_.notify_one();
+            std::lock_guard const lock(mutex_);
+            slot->error = error;
+            slot->made = true;
+            if (slot == &slots_[given_ % slots_.size()]) { made_.notify_one(); }
         }
     }
 
-    Fill fill_;
-    std::array<Block, kBlocks> blocks_;
-    std::mutex mutex_; ///< guards what follows
-    std::condition_variable changed_;
-    std::size_t filled_ = 0; ///< blocks so far: filled >= given >= used
+    /// Null when there is nothing more to do.
+    Slot* fetch() noexcept {
+        std::lock_guard const turn(fetching_);
+        std::unique_lock lock(mutex_);
+        freed_.wait(lock, [this] { return abandoned_ || ended_ || fetched_ - used_ < slots_.size(); });
+        if (abandoned_ || ended_) { return nullptr; }
+        auto& slot = slots_[fetched_ % slots_.size()];
+        lock.unlock();
+        bool more = false;
+        std::exception_ptr error;
+        try {
+            more = fetch_(slot.block);
+        } catch (...) { error = std::current_exception(); }
+        lock.lock();
+        slot.made = false;
+        fetched_ += more ? 1 : 0;
+        ended_ = !more;
+        error_ = error;
+        if (ended_) { made_.notify_one(); }
+        return more ? &slot : nullptr;
+    }
+
+    Fetch fetch_;
+    Work work_;
+    std::mutex fetching_; ///< whoever has it fetches the next block
+    std::mutex mutex_;    ///< guards what follows, but the blocks of slots, which are their thread's or the reader's
+    std::condition_variable freed_, made_;
+    std::vector<Slot> slots_;
+    std::size_t fetched_ = 0; ///< blocks so far: fetched >= given >= used
     std::size_t given_ = 0;
     std::size_t used_ = 0;
-    bool ended_ = false;
-    bool abandoned_ = false;
+    bool ended_ = false; ///< all are fetched
     std::exception_ptr error_;
-    std::thread thread_; ///< uses all the others
+    bool abandoned_ = false;
+    std::vector<std::thread> threads_; ///< use all the others
 };
 
 } // namespace strandwave

@@ -45,7 +45,7 @@ public:
 struct SequenceReaderOptions {
     bool keep_secondary = false;     ///< SAM/BAM/CRAM: also secondary and supplementary records
     std::filesystem::path reference; ///< CRAM: FASTA to decode with; never fetched from the network
-    int decompression_threads = 0; ///< that decompress beside the caller: BAM and CRAM use all, gzip, BGZF and FLAC one
+    int decompression_threads = 0; ///< that decompress beside the caller: BGZF, BAM and CRAM use all, gzip and FLAC one
     int trim_quality = 0;          ///< FASTQ, SAM, BAM, CRAM: cut 3' ends by this Phred quality, 1 to 93; 0: do not
 };
 

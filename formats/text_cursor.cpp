@@ -4,24 +4,19 @@
 #include <cstring>
 
 namespace strandwave {
-namespace {
 
-constexpr std::size_t kBufferBytes = 256UL * 1024;
+TextCursor::TextCursor(BgzfSource source) : source_(std::move(source)) {}
 
-} // namespace
-
-TextCursor::TextCursor(BgzfSource source)
-    : source_(std::move(source)), buffer_(std::make_unique_for_overwrite<char[]>(kBufferBytes)), begin_(buffer_.get()),
-      end_(buffer_.get()) {}
-
-/// Reads on behind the (few) bytes not yet passed; false at the end of the text.
+/// Reads on behind the byte that may be left; false at the end of the text.
 bool TextCursor::refill() {
-    auto const kept = static_cast<std::size_t>(end_ - begin_);
-    std::memmove(buffer_.get(), begin_, kept);
-    auto const got = source_.read({buffer_.get() + kept, kBufferBytes - kept});
-    begin_ = buffer_.get();
-    end_ = begin_ + kept + got;
-    return got > 0;
+    auto const kept = end_ - begin_;
+    if (kept > 0) { *kept_byte_ = *begin_; }
+    auto const text = source_.next();
+    auto* const begin = text.empty() ? kept_byte_.get() : text.data() - kept;
+    if (kept > 0) { *begin = *kept_byte_; }
+    begin_ = begin;
+    end_ = begin + kept + text.size();
+    return !text.empty();
 }
 
 void TextCursor::advance(char const* to) noexcept {

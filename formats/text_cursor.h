@@ -10,7 +10,7 @@
 namespace strandwave {
 
 /// Walks over the lines of a text in bounded memory. "\n" and "\r\n" end a line, so does the end of the text; any other
-/// "\r" is an ordinary byte. Everything here throws what BgzfSource::read throws.
+/// "\r" is an ordinary byte. Everything here throws what BgzfSource::next throws.
 class TextCursor {
 public:
     enum class LineEnd : unsigned char { none, newline, end_of_text };
@@ -63,9 +63,9 @@ private:
     LineEnd pass_line_end();
 
     BgzfSource source_;
-    std::unique_ptr<char[]> buffer_;
-    char const* begin_; ///< [begin_, end_) of buffer_ is not yet passed
-    char const* end_;
+    std::unique_ptr<char> kept_byte_ = std::make_unique<char>();
+    char const* begin_ = nullptr; ///< [begin_, end_), of the source's text or kept_byte_, is not yet passed
+    char const* end_ = nullptr;
     Position position_;
     bool line_start_ = true;
 };

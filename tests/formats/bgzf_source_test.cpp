@@ -54,22 +54,39 @@ TEST_P(BgzfSourceTest, refuses_a_stream_cut_anywhere) {
     }
 }
 
+/// Reads compressed `bytes` until they are refused, and expects the start of `text` in front of that.
+Error expect_refused_late(std::string const& bytes, std::string const& text, int threads) {
+    TemporaryFolder const folder;
+    BgzfSource source(open_file_bytes(folder.write("a.fa.gz", bytes)), "a", threads);
+    std::string read;
+    std::optional<Error> refused;
+    try {
+        for (auto piece = source.next(); !piece.empty(); piece = source.next()) {
+            read.append(piece.data(), piece.size());
+        }
+    } catch (Error const& error) { refused = error; }
+    EXPECT_TRUE(refused) << "the damage was not seen";
+    EXPECT_GT(read.size(), text.size() / 2);
+    EXPECT_TRUE(read == text.substr(0, read.size()));
+    EXPECT_THROW(source.next(), Error) << "the next time too";
+    auto const error = refused.value_or(Error(ErrorCode::io, "was accepted"));
+    EXPECT_NE(error.message().find("after " + std::to_string(read.size()) + " bytes"), std::string::npos);
+    return error;
+}
+
 TEST_P(BgzfSourceTest, gives_what_stands_before_the_cut) {
     auto const text = fasta_text();
     auto const bytes = compress(text, "wg");
-    TemporaryFolder const folder;
-    BgzfSource source(open_file_bytes(folder.write("a.fa.gz", bytes.substr(0, bytes.size() * 3 / 4))), "a", GetParam());
-    std::string read;
-    std::vector<char> buffer(text.size());
-    try {
-        while (auto const size = source.read(buffer)) {
-            read.append(buffer.data(), size);
-        }
-        FAIL() << "the cut was not seen";
-    } catch (Error const& error) { EXPECT_EQ(error.code(), ErrorCode::truncated_input); }
-    EXPECT_GT(read.size(), text.size() / 2);
-    EXPECT_EQ(read, text.substr(0, read.size()));
-    EXPECT_THROW(static_cast<void>(source.read(buffer)), Error) << "the next time too";
+    auto const error = expect_refused_late(bytes.substr(0, bytes.size() * 3 / 4), text, GetParam());
+    EXPECT_EQ(error.code(), ErrorCode::truncated_input);
+}
+
+TEST_P(BgzfSourceTest, gives_the_blocks_before_a_damaged_one) {
+    auto const text = fasta_text();
+    auto bytes = compress(text, "w");
+    auto& byte = bytes[bytes.size() * 9 / 10];
+    byte = static_cast<char>(byte ^ 1);
+    EXPECT_EQ(expect_refused_late(bytes, text, GetParam()).code(), ErrorCode::malformed_input);
 }
 
 TEST_P(BgzfSourceTest, refuses_bytes_behind_the_end) {
@@ -102,7 +119,7 @@ TEST_P(BgzfSourceTest, reads_members_one_behind_the_other) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, BgzfSourceTest, testing::Values(0, 2));
+INSTANTIATE_TEST_SUITE_P(Threads, BgzfSourceTest, testing::Values(0, 1, 3));
 
 } // namespace
 } // namespace strandwave

@@ -4,7 +4,6 @@
 #include "lib/core/error.h"
 #include "tests/support/temp_dir.h"
 
-#include <array>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
@@ -23,9 +22,8 @@ std::string bytes_of(std::filesystem::path const& path) {
 std::string text_of(std::filesystem::path const& path) {
     BgzfSource source(open_file_bytes(path), "test", 0);
     std::string text;
-    std::array<char, 5000> piece{};
-    for (std::size_t count = 0; (count = source.read(piece)) > 0;) {
-        text.append(piece.data(), count);
+    for (auto piece = source.next(); !piece.empty(); piece = source.next()) {
+        text.append(piece.data(), piece.size());
     }
     return text;
 }
