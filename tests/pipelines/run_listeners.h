@@ -39,6 +39,13 @@ public:
     void positions(Unit const& unit, View<float const, 2> rows, bool last) override {
         note(std::to_string(rows.rows) + (last ? " last of " : " of ") + unit.name);
     }
+    void block_begin(SourceMark const& mark) override { note("begin " + std::to_string(mark.block)); }
+    void block_end(SourceMark const& mark, BlockTally const& tally) override {
+        note("end " + std::to_string(mark.block) + counts(tally));
+    }
+    void file_end(SourceMark const& mark, BlockTally const& tally) override {
+        note("file " + std::to_string(mark.file_index) + counts(tally));
+    }
     void progress(RunReport const& report) override {
         note("progress " + std::to_string(report.source.records) + " " + std::to_string(report.positions));
     }
@@ -47,6 +54,9 @@ public:
     std::string stop_at;
 
 private:
+    static std::string counts(BlockTally const& tally) {
+        return ": " + std::to_string(tally.rows) + " rows, " + std::to_string(tally.failed) + " failed";
+    }
     void note(std::string entry) {
         if (inside_.exchange(true)) { throw std::logic_error("two calls at a time"); }
         entries.push_back(std::move(entry));

@@ -19,10 +19,10 @@ protected:
     std::filesystem::path file(std::string const& name, std::string const& content) {
         return write_text(folder_.path() / name, content);
     }
-    RunReport run(std::vector<std::filesystem::path> files, Recorder& recorder, int threads = 2) {
+    RunReport run(std::vector<std::filesystem::path> files, UnitListener& listener, int threads = 2) {
         RecordSource source(std::move(files), source_);
         Threads pool(threads);
-        return run_units(source, model_, pool, options_, recorder);
+        return run_units(source, model_, pool, options_, listener);
     }
     std::vector<float> vector_of(std::string const& letters) {
         Recorder recorder;
@@ -32,6 +32,16 @@ protected:
         source_.preprocessor.strand = strand;
         source_.window = window;
         return recorder.results.at(0).vector;
+    }
+
+    /// Two million positions of five times 2^16 channels have 2.6 TB.
+    std::filesystem::path make_wide_model() {
+        auto config = nlohmann::json::parse(read_text(make_caduceus_model(folder_.path()) / "config.json"));
+        config["n_layer"] = 1;
+        config["ssm_cfg"]["expand"] = 1 << 13;
+        config["ssm_cfg"]["d_state"] = 1;
+        initialise_model(file("wide.json", config.dump()), 5, folder_.path() / "wide");
+        return folder_.path() / "wide";
     }
 
     TempDir folder_;
@@ -226,15 +236,7 @@ TEST_F(UnitRunnerTest, AnErrorOfSetUpEndsTheRun) {
 }
 
 TEST_F(UnitRunnerTest, AUnitThatTheSessionCannotHoldFailsAlone) {
-    // Two million positions of five times 2^16 channels: 2.6 TB.
-    auto const directory = make_caduceus_model(folder_.path());
-    auto const json = folder_.path() / "wide.json";
-    auto config = nlohmann::json::parse(read_text(directory / "config.json"));
-    config["n_layer"] = 1;
-    config["ssm_cfg"]["expand"] = 1 << 13;
-    config["ssm_cfg"]["d_state"] = 1;
-    initialise_model(write_text(json, config.dump()), 5, folder_.path() / "wide");
-    use(folder_.path() / "wide");
+    use(make_wide_model());
     auto const path =
         file("a.fa", fasta("n", "NN") + fasta("long", bases(2'000'000)) + fasta("a", "ACG") + fasta("b", "A"));
     source_.preprocessor.nucleotide.n = AmbiguousBase::skip;
@@ -248,6 +250,20 @@ TEST_F(UnitRunnerTest, AUnitThatTheSessionCannotHoldFailsAlone) {
                                                            "progress 4 4", "row b"}));
         EXPECT_EQ(report.failed, 1);
         EXPECT_EQ(report.no_position, 1);
+    }
+}
+
+TEST_F(UnitRunnerTest, AUnitThatTheSessionCannotHoldLeavesTheMarksAroundIt) {
+    use(make_wide_model());
+    source_.marks = true;
+    auto const large = file("large.fa", fasta("long", bases(2'000'000)));
+    for (index_t const chunk : {16384, 1 << 22}) { // in the larger one marks stand behind the record
+        options_.chunk = chunk;
+        Diary diary;
+        run({large}, diary);
+        std::erase_if(diary.entries, [](auto const& entry) { return entry.rfind("progress", 0) == 0; });
+        EXPECT_EQ(diary.entries, (std::vector<std::string>{"begin 0", "failed long", "end 0: 0 rows, 1 failed",
+                                                           "file 0: 0 rows, 0 failed"}));
     }
 }
 
