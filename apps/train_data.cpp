@@ -130,6 +130,7 @@ private:
 
     std::vector<float> labels_of(std::vector<index_t> const& examples) const {
         std::vector<float> labels;
+        labels.reserve(examples.size());
         for (index_t const i : examples) {
             labels.push_back(set_[i].value);
         }
