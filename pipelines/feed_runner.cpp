@@ -13,53 +13,17 @@
 namespace strandwave {
 namespace {
 
-/// A thread that runs what it is given, in order. It is none of the pool's: it mostly waits for a GPU, and what it
-/// computes on the processor goes through the pool.
-class Worker {
+/// Adds the time for which it lives.
+class Stopwatch {
 public:
-    Worker() : thread_([this] { work(); }) {}
-
-    ~Worker() {
-        {
-            std::lock_guard const lock(mutex_);
-            ended_ = true;
-        }
-        wake_.notify_one();
-        thread_.join();
-    }
-    Worker(Worker const&) = delete;
-    Worker& operator=(Worker const&) = delete;
-
-    std::future<void> add(std::function<void()> body) {
-        std::packaged_task<void()> task(std::move(body));
-        auto done = task.get_future();
-        {
-            std::lock_guard const lock(mutex_);
-            tasks_.push_back(std::move(task));
-        }
-        wake_.notify_one();
-        return done;
-    }
+    explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+    ~Stopwatch() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+    Stopwatch(Stopwatch const&) = delete;
+    Stopwatch& operator=(Stopwatch const&) = delete;
 
 private:
-    void work() {
-        std::unique_lock lock(mutex_);
-        for (;;) {
-            wake_.wait(lock, [this] { return ended_ || !tasks_.empty(); });
-            if (ended_) { return; }
-            auto task = std::move(tasks_.front());
-            tasks_.pop_front();
-            lock.unlock();
-            task();
-            lock.lock();
-        }
-    }
-
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::deque<std::packaged_task<void()>> tasks_;
-    bool ended_ = false;
-    std::thread thread_; ///< uses all the others
+    double& seconds_;
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 } // namespace
@@ -70,20 +34,85 @@ public:
     Stage(std::shared_ptr<Model const> const& model, Threads& threads, UnitRunOptions const& options)
         : model_(*model), options_(options), session_(model, threads, session_options()) {}
 
+    ~Stage() override {
+        {
+            std::lock_guard const lock(mutex_);
+            ended_ = true;
+        }
+        wake_.notify_one();
+        if (thread_.joinable()) { thread_.join(); }
+    }
+    Stage(Stage const&) = delete;
+    Stage& operator=(Stage const&) = delete;
+
     void run(Feed& feed) {
-        auto const begin = std::chrono::steady_clock::now();
-        feed_session(feed);
-        feed.model_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+        if (start(feed)) { finish(feed); }
     }
 
-    /// The same on the session's own thread.
+    /// The same on the session's own thread. It is none of the pool's: it mostly waits for a GPU, and what it computes
+    /// on the processor goes through the pool.
     std::future<void> run_beside(Feed& feed) {
-        if (!worker_) { worker_.emplace(); }
-        return worker_->add([this, &feed] { run(feed); });
+        if (!thread_.joinable()) {
+            thread_ = std::thread([this] { work(); });
+        }
+        Job job{&feed, {}};
+        auto done = job.done.get_future();
+        {
+            std::lock_guard const lock(mutex_);
+            jobs_.push_back(std::move(job));
+        }
+        wake_.notify_one();
+        return done;
     }
 
 private:
-    void feed_session(Feed& feed) {
+    struct Job {
+        Feed* feed;
+        std::promise<void> done;
+    };
+
+    /// Runs jobs in order; starts the next one, if it is there, before it finishes the one before.
+    void work() {
+        std::optional<Job> started;
+        while (auto job = next_job(!started)) {
+            auto before = std::exchange(started, std::nullopt);
+            if (job->feed != nullptr && begin(*job)) { started = std::move(job); }
+            if (before) { end(*before); }
+        }
+    }
+
+    /// With `wait`, the next job, or none when the runner goes. Without, if no job is there, one without a feed.
+    std::optional<Job> next_job(bool wait) {
+        std::unique_lock lock(mutex_);
+        if (wait) {
+            wake_.wait(lock, [this] { return ended_ || !jobs_.empty(); });
+        }
+        if (ended_) { return std::nullopt; }
+        if (jobs_.empty()) { return Job{nullptr, {}}; }
+        auto job = std::move(jobs_.front());
+        jobs_.pop_front();
+        return job;
+    }
+
+    /// False: the job is done already.
+    bool begin(Job& job) {
+        try {
+            if (start(*job.feed)) { return true; }
+            job.done.set_value();
+        } catch (...) { job.done.set_exception(std::current_exception()); }
+        return false;
+    }
+
+    void end(Job& job) {
+        try {
+            finish(*job.feed);
+            job.done.set_value();
+        } catch (...) { job.done.set_exception(std::current_exception()); }
+    }
+
+    /// False if the feed's only unit is too large.
+    bool start(Feed& feed) {
+        Stopwatch const watch(feed.model_seconds);
         if (options_.positions && feed.size * model_.hidden_width() > feed.positions.size()) {
             feed.positions = Buffer<float>(feed.size * model_.hidden_width());
         }
@@ -91,7 +120,7 @@ private:
         auto const width = model_.config().frame_length;
         View<float const, 2> const frames(feed.frames.data(), width > 0 ? feed.size : 0, width);
         try {
-            feed.results = session_.feed({feed.tokens, frames}, feed.pieces);
+            session_.start({feed.tokens, frames}, feed.pieces);
         } catch (Error const& error) {
             if (error.code() != ErrorCode::too_large || feed.pieces.size() > 1) { throw; }
             auto const& unit = feed.units.front();
@@ -99,6 +128,12 @@ private:
                 UnitFailure{unit, Error(error.code(), unit.file + ": record " + unit.name + ": " + error.message())};
         }
         feed.notices = std::exchange(notices_, {});
+        return !feed.unfitted;
+    }
+
+    void finish(Feed& feed) {
+        Stopwatch const watch(feed.model_seconds);
+        feed.results = session_.finish();
     }
 
     SessionOptions session_options() {
@@ -126,10 +161,15 @@ private:
     float* rows_ = nullptr;            ///< of the feed that runs
     std::vector<std::string> notices_; ///< not given to a feed yet; the session's constructor may have some
     Session session_;
-    std::optional<Worker> worker_; ///< ends before the session does
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::deque<Job> jobs_;
+    bool ended_ = false;
+    std::thread thread_; ///< uses all the others
 };
 
-FeedRunner::FeedRunner(Models models, Threads& threads, UnitRunOptions const& options) {
+FeedRunner::FeedRunner(Models models, Threads& threads, UnitRunOptions const& options)
+    : beside_(models.size() > 1 || models.front()->device().is_gpu()) {
     for (auto const& model : models) {
         stages_.push_back(std::make_unique<Stage>(model, threads, options));
     }
@@ -140,10 +180,10 @@ FeedRunner::~FeedRunner() = default;
 void FeedRunner::start(Feed& feed) {
     if (feed.pieces.empty()) { return; }
     auto& stage = *stages_[feed.session];
-    if (stages_.size() == 1) {
-        stage.run(feed);
-    } else {
+    if (beside_) {
         feed.done = stage.run_beside(feed);
+    } else {
+        stage.run(feed);
     }
 }
 

@@ -73,8 +73,8 @@ public:
 /// The same model, once for each device that computes; the first one's head makes the logits.
 using Models = std::span<std::shared_ptr<Model const> const>;
 
-/// Feeds that are in memory for each model: one is packed, one is in the model, one is handed out.
-inline constexpr std::size_t kFeedsPerModel = 3;
+/// Feeds that are in memory for each model: one is packed, one waits for the model, one is in it, one is handed out.
+inline constexpr std::size_t kFeedsPerModel = 4;
 
 /// Reads the source to its end through the model: pack, feed, average strands and windows, hand out in input order.
 /// Reading and handing out run beside the model, so that it does not wait for files; up to kFeedsPerModel feeds a model

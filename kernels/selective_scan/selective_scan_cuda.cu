@@ -497,7 +497,7 @@ void launch(SelectiveScanCudaArgs const& a, ScanChain const& chain, GpuStream st
     auto const p = make_params<T>(a, chain);
     index_t const links = links_of(a.block_count);
     auto const ctas = static_cast<unsigned int>(links * p.groups);
-    bool const full_tiles = a.block_count >= kTileBlocks; // there may be some
+    bool const full_tiles = a.full_tiles && a.block_count >= kTileBlocks; // there may be some
     if (full_tiles) {
         auto const survey = a.delta_is_dt ? survey_tiles<T, true> : survey_tiles<T, false>;
         survey<<<dim3(ctas, (p.d_state + kStates - 1) / kStates), kThreads, 0, stream>>>(p);

@@ -63,6 +63,8 @@ struct SelectiveScanCudaArgs {
     /// delta holds dt itself, as dt_projection_cuda gives it: no bias, no softplus (which both walks would otherwise
     /// pay for). Only with z.
     bool delta_is_dt = false;
+    /// False: no segment has kScanTileRows rows or more, so that there are no tiles to chain. True is always right.
+    bool full_tiles = true;
 };
 
 void selective_scan_cuda(SelectiveScanCudaArgs const& args, ScanChain const& chain, GpuStream stream);

@@ -24,6 +24,7 @@ struct CudaMambaProjections {
 struct CudaBlocks {
     RowBlock const* blocks = nullptr; ///< device memory
     index_t count = 0;
+    bool full_tiles = true; ///< SelectiveScanCudaArgs::full_tiles
 };
 
 /// Carried state of one layer, [slots][...] in device memory; null for models that read whole records.

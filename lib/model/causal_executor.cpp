@@ -116,7 +116,7 @@ struct Workspace {
     MambaSegments segments;
 };
 
-class CausalExecutor : public Executor {
+class CausalExecutor : public CpuExecutor {
 public:
     CausalExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options, int workers)
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
@@ -264,8 +264,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                               SessionOptions const& options, int workers) {
+std::unique_ptr<CpuExecutor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                                  SessionOptions const& options, int workers) {
     return std::make_unique<CausalExecutor>(std::move(model), threads, options, workers);
 }
 

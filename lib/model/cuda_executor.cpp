@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <string>
 #include <utility>
 
@@ -14,8 +15,9 @@ namespace {
 constexpr index_t kFewestRows = 1024;
 constexpr std::size_t kTracks = 3;
 
-/// Cuts feeds into steps of packed rows and runs them on one GPU, three at a time. Where records go on from step to
-/// step, each layer of a step waits for the same layer of the step before: a wavefront, as on the processor.
+/// Cuts feeds into steps of packed rows and runs them on one GPU, three at a time, of one feed or of several. Where
+/// records go on from step to step, each layer of a step waits for the same layer of the step before: a wavefront, as
+/// on the processor.
 class CudaExecutor : public Executor {
 public:
     CudaExecutor(std::shared_ptr<Model const> model, SessionOptions const& options)
@@ -38,10 +40,13 @@ public:
                   true);
     }
 
-    std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) override {
+    void start(FeedInput input, std::span<Piece const> pieces) override {
         use_gpu(parts_.device.gpu);
         if (decoder_->takes(pieces)) {
-            return decoder_->feed(input, pieces[0], lanes_[static_cast<std::size_t>(pieces[0].lane)]);
+            collect_all();
+            auto& lane = lanes_[static_cast<std::size_t>(pieces[0].lane)];
+            plans_.push_back({{}, decoder_->feed(input, pieces[0], lane)});
+            return;
         }
         decoder_->wait();
         StepLimits const limits{limits_.rows, limits_.segments};
@@ -49,21 +54,28 @@ public:
         auto plan = model_->causal()
                         ? plan_pieces(pieces, limits, lanes_)
                         : plan_records(pieces, static_cast<int>(config_.strands()), limits, options_.lanes, sinks);
+        make_room_for(plan);
+        plans_.push_back(std::move(plan));
         try {
-            make_room_for(plan);
-            run(plan, input);
+            run(plans_.back(), input);
         } catch (...) {
-            for (auto& track : tracks_) {
-                track->abandon();
-            }
+            drop_last_plan();
             throw;
         }
-        return std::move(plan.results);
+    }
+
+    std::vector<RecordResult> finish() override {
+        use_gpu(parts_.device.gpu);
+        collect(&plans_.front());
+        if (lost_) { throw Error(ErrorCode::device, parts_.device.name() + ": failed in an earlier feed"); }
+        auto results = std::move(plans_.front().results);
+        plans_.pop_front();
+        return results;
     }
 
     LaneState save(index_t lane) const override {
         use_gpu(parts_.device.gpu);
-        decoder_->wait();
+        wait_for_gpu(); // feeds run on streams of their own
         auto const& now = lanes_.at(static_cast<std::size_t>(lane));
         LaneState state = make_zero_state(config_);
         state.length = now.length;
@@ -82,7 +94,7 @@ public:
 
     void restore(index_t lane, LaneState const& state) override {
         use_gpu(parts_.device.gpu);
-        decoder_->wait();
+        wait_for_gpu();
         check_state(state, make_zero_state(config_));
         auto& now = lanes_.at(static_cast<std::size_t>(lane));
         now.length = state.length;
@@ -95,7 +107,7 @@ public:
             put(layer.scan, states_.layer(i).scan + now.slot * states_.scan_floats());
         }
         put(state.pooled, states_.pools() + now.slot * config_.d_model);
-        wait_for_gpu(); // feeds run on streams of their own
+        wait_for_gpu();
     }
 
 private:
@@ -103,15 +115,44 @@ private:
 
     void run(CudaFeedPlan& plan, FeedInput const& input) {
         for (auto const& step : plan.steps) {
-            auto& track = *tracks_[next_];
-            track.collect(plan.results);
-            track.run(step, input, *tracks_[carrier_]);
+            collect_track(next_);
+            running_[next_] = &plan;
+            tracks_[next_]->run(step, input, *tracks_[carrier_]);
             if (step.carries) { carrier_ = next_; }
             next_ = (next_ + 1) % kTracks;
         }
+    }
+
+    void collect_track(std::size_t track) {
+        auto* const plan = std::exchange(running_[track], nullptr);
+        if (plan == nullptr) { return; }
+        lost_ = true; // unless it comes back
+        tracks_[track]->collect(plan->results);
+        lost_ = false;
+    }
+
+    /// Waits for what is under way of a plan.
+    void collect(CudaFeedPlan const* plan) {
         for (std::size_t i = 0; i < kTracks; ++i) { // in the order of their steps
-            tracks_[(next_ + i) % kTracks]->collect(plan.results);
+            std::size_t const track = (next_ + i) % kTracks;
+            if (running_[track] == plan) { collect_track(track); }
         }
+    }
+
+    void collect_all() {
+        for (auto const& plan : plans_) {
+            collect(&plan);
+        }
+    }
+
+    void drop_last_plan() {
+        for (std::size_t i = 0; i < kTracks; ++i) {
+            if (running_[i] == &plans_.back()) {
+                running_[i] = nullptr;
+                tracks_[i]->abandon();
+            }
+        }
+        plans_.pop_back();
     }
 
     /// Steps of so many rows; if the GPU has not the memory, of fewer, if that will do.
@@ -144,6 +185,7 @@ private:
             rows = std::max(rows, step.rows);
         }
         if (rows <= tracks_[0]->rows()) { return; }
+        collect_all();
         index_t const meant = limits_.rows;
         try {
             make_room(rows, false);
@@ -166,8 +208,11 @@ private:
     std::vector<CudaLane> lanes_;
     std::array<std::unique_ptr<CudaTrack>, kTracks> tracks_;
     std::unique_ptr<CudaDecoder> decoder_;
-    std::size_t next_ = 0;    ///< the track whose turn it is
-    std::size_t carrier_ = 0; ///< the track that ran the last step which carried state
+    std::deque<CudaFeedPlan> plans_;                  ///< of feeds that are started and not finished
+    std::array<CudaFeedPlan*, kTracks> running_ = {}; ///< whose step is in each track; null: none
+    bool lost_ = false;                               ///< results, to a failure of the GPU
+    std::size_t next_ = 0;                            ///< the track whose turn it is
+    std::size_t carrier_ = 0;                         ///< the track that ran the last step which carried state
 };
 
 } // namespace

@@ -61,7 +61,7 @@ void CudaTrack::run(CudaStep const& step, FeedInput const& input, CudaTrack cons
     for (index_t number = 1; number <= taps_.layers() && step.rows > 0; ++number) {
         auto const done = static_cast<std::size_t>(number - 1);
         if (step.carries) { streams_.main.wait_for(before.layer_done_[done]); }
-        run_layer(number, step.rows);
+        run_layer(number, step);
         layer_done_[done].record(streams_.main.get());
         tap(number, step);
     }
@@ -84,12 +84,14 @@ void CudaTrack::stage(CudaStep const& step, FeedInput const& input) {
     }
     upload_staged(staging_->tokens, workspace_.tokens(), config_.frame_length > 0 ? 0 : step.rows, stream);
     upload_staged(staging_->frames, workspace_.frames(0).as<float>(), step.rows * config_.frame_length, stream);
+    bool const full_tiles = std::any_of(step.segments.begin(), step.segments.end(),
+                                        [](PackedSegment const& segment) { return segment.length >= kScanTileRows; });
     for (bool const reverse : {false, true}) {
         if (reverse && !config_.bidirectional) { continue; }
         auto const blocks = cut_into_blocks(step.segments, reverse);
         auto& staged = staging_->blocks[reverse ? 1 : 0];
         std::copy(blocks.begin(), blocks.end(), staged.data());
-        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size())};
+        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), full_tiles};
         upload_staged(staged, workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), stream);
     }
     index_t const lane_slots = 2 * options_.lanes;
@@ -129,12 +131,13 @@ void CudaTrack::embed(CudaStep const& step) {
     }
 }
 
-void CudaTrack::run_layer(index_t number, index_t rows) {
+void CudaTrack::run_layer(index_t number, CudaStep const& step) {
+    index_t const rows = step.rows;
     auto const& layer = cuda_.layers[static_cast<std::size_t>(number - 1)];
     auto const normed = workspace_.normed(rows);
     auto const y = workspace_.y(rows);
     auto const scratch = workspace_.scratch(rows);
-    auto const state = states_.layer(number - 1);
+    auto const state = step.carries ? states_.layer(number - 1) : CudaLayerState{};
     layer.norm.apply(workspace_.residual(rows), normed, streams_.main.get());
     for (std::size_t d = 0; d < layer.directions.size(); ++d) {
         auto const& [mixer, reverse] = layer.directions[d];

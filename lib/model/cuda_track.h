@@ -43,7 +43,7 @@ private:
     void stage_tokens(StrandRows const& strand, FeedInput const& input);
     void stage_frames(StrandRows const& strand, FeedInput const& input);
     void embed(CudaStep const& step);
-    void run_layer(index_t number, index_t rows);
+    void run_layer(index_t number, CudaStep const& step);
     void project_out(CudaMambaMixer const& mixer, CudaLayer const& layer, std::size_t d, DeviceMatrix y);
     void tap(index_t layer, CudaStep const& step);
     void show(index_t layer, CudaStep const& step, bool mirrored);

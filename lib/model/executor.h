@@ -4,8 +4,10 @@
 #include "lib/model/model_parts.h"
 #include "lib/model/session.h"
 
+#include <deque>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace strandwave {
@@ -15,22 +17,39 @@ namespace strandwave {
 class Executor {
 public:
     virtual ~Executor() = default;
-    virtual std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) = 0;
+    /// As Session has them: feeds are finished in the order in which they were started.
+    virtual void start(FeedInput input, std::span<Piece const> pieces) = 0;
+    virtual std::vector<RecordResult> finish() = 0;
     virtual LaneState save(index_t lane) const = 0;
     virtual void restore(index_t lane, LaneState const& state) = 0;
 };
 
+/// On the processor: a feed has run when it was started.
+class CpuExecutor : public Executor {
+public:
+    void start(FeedInput input, std::span<Piece const> pieces) final { results_.push_back(feed(input, pieces)); }
+    std::vector<RecordResult> finish() final {
+        auto results = std::move(results_.front());
+        results_.pop_front();
+        return results;
+    }
+    virtual std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces) = 0;
+
+private:
+    std::deque<std::vector<RecordResult>> results_;
+};
+
 /// Records in pieces, blocks of them side by side on `workers` threads.
-std::unique_ptr<Executor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                               SessionOptions const& options, int workers);
+std::unique_ptr<CpuExecutor> make_causal_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                                  SessionOptions const& options, int workers);
 
 /// The same, and records that come whole are shared out among the threads.
-std::unique_ptr<Executor> make_record_parallel_executor(std::shared_ptr<Model const> const& model, Threads& threads,
-                                                        SessionOptions const& options);
+std::unique_ptr<CpuExecutor> make_record_parallel_executor(std::shared_ptr<Model const> const& model, Threads& threads,
+                                                           SessionOptions const& options);
 
 /// Whole records only, for models that read both ways.
-std::unique_ptr<Executor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                                     SessionOptions const& options);
+std::unique_ptr<CpuExecutor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                                        SessionOptions const& options);
 
 /// Whole records or pieces, on the GPU that the model was loaded for. Only in a build with CUDA.
 std::unique_ptr<Executor> make_cuda_executor(std::shared_ptr<Model const> model, SessionOptions const& options);

@@ -53,7 +53,7 @@ private:
 
 /// For models of few layers, where a wavefront has no place for all threads: whole records are shared out among the
 /// threads, each of which runs its own alone. Records in pieces still go through the wavefront.
-class RecordParallelExecutor : public Executor {
+class RecordParallelExecutor : public CpuExecutor {
 public:
     RecordParallelExecutor(std::shared_ptr<Model const> const& model, Threads& threads, SessionOptions const& options)
         : threads_(threads), wavefront_(model, threads, options, threads.count()) {
@@ -100,7 +100,7 @@ private:
             executor = make_causal_executor(model, threads, options, workers);
         }
         ShiftedSink sink;
-        std::unique_ptr<Executor> executor;
+        std::unique_ptr<CpuExecutor> executor;
 
         std::vector<RecordResult> feed(FeedInput const& input, std::span<Piece const> pieces, PieceRange const& range) {
             sink.shift(range.begin);
@@ -146,8 +146,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Executor> make_record_parallel_executor(std::shared_ptr<Model const> const& model, Threads& threads,
-                                                        SessionOptions const& options) {
+std::unique_ptr<CpuExecutor> make_record_parallel_executor(std::shared_ptr<Model const> const& model, Threads& threads,
+                                                           SessionOptions const& options) {
     return std::make_unique<RecordParallelExecutor>(model, threads, options);
 }
 

@@ -87,20 +87,34 @@ struct Session::Impl {
     std::shared_ptr<Model const> model;
     SessionOptions options;
     std::unique_ptr<Executor> executor;
+    index_t started = 0; ///< feeds that are not finished
 };
 
 Session::Session(std::shared_ptr<Model const> model, Threads& threads, SessionOptions options) {
     check_options(model->config(), options);
     auto executor = make_executor(model, threads, options);
-    impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(options), std::move(executor)});
+    impl_ = std::make_unique<Impl>(Impl{std::move(model), std::move(options), std::move(executor), 0});
 }
 
 Session::~Session() = default;
 
 std::vector<RecordResult> Session::feed(FeedInput input, std::span<Piece const> pieces) {
+    if (impl_->started > 0) { throw Error(ErrorCode::invalid_argument, "a feed was started and is not finished yet"); }
+    start(input, pieces);
+    return finish();
+}
+
+void Session::start(FeedInput input, std::span<Piece const> pieces) {
     index_t const positions = check_input(impl_->model->config(), input);
     check_pieces(impl_->options, impl_->model->causal(), positions, pieces);
-    return impl_->executor->feed(input, pieces);
+    impl_->executor->start(input, pieces);
+    ++impl_->started;
+}
+
+std::vector<RecordResult> Session::finish() {
+    if (impl_->started == 0) { throw Error(ErrorCode::invalid_argument, "no feed was started"); }
+    --impl_->started;
+    return impl_->executor->finish();
 }
 
 LaneState Session::save(index_t lane) const { return impl_->executor->save(lane); }

@@ -91,7 +91,16 @@ public:
     /// position; a lane out of range), too_large, unsupported.
     std::vector<RecordResult> feed(FeedInput input, std::span<Piece const> pieces);
 
-    /// The state of a lane as a value, to copy, keep or restore into another session of the same model.
+    /// feed in two halves, so that a GPU need not stand still between feeds: start the next one, then finish this one.
+    /// `start` returns when the input is no longer needed; on the processor it runs the whole feed. It throws what feed
+    /// throws, and the feed is not started then.
+    void start(FeedInput input, std::span<Piece const> pieces);
+    /// Waits for the oldest feed that was started and not finished. Returns what feed returns. Throws invalid_argument
+    /// if there is none, device if the GPU failed in the meantime.
+    std::vector<RecordResult> finish();
+
+    /// The state of a lane behind all feeds, as a value, to copy, keep or restore into another session of the same
+    /// model.
     LaneState save(index_t lane) const;
     void restore(index_t lane, LaneState const& state);
 

@@ -86,7 +86,7 @@ private:
 
 /// Runs bidirectional models: layer by layer over whole records. Within a layer, blocks are independent before and
 /// behind the scan, and the scan's chains are: a section in one direction.
-class WholeRecordExecutor : public Executor {
+class WholeRecordExecutor : public CpuExecutor {
 public:
     WholeRecordExecutor(std::shared_ptr<Model const> model, Threads& threads, SessionOptions const& options)
         : model_(std::move(model)), parts_(model_->parts()), config_(parts_.config), threads_(threads),
@@ -366,8 +366,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Executor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
-                                                     SessionOptions const& options) {
+std::unique_ptr<CpuExecutor> make_whole_record_executor(std::shared_ptr<Model const> model, Threads& threads,
+                                                        SessionOptions const& options) {
     return std::make_unique<WholeRecordExecutor>(std::move(model), threads, options);
 }
 

@@ -28,11 +28,11 @@ char const* const kPs = R"({"model_type": "caduceus", "architectures": ["Caduceu
                        "11": 11, "12": 12, "13": 13, "14": 14, "15": 15},
     "ssm_cfg": {"d_state": 5, "d_conv": 4, "expand": 2, "dt_rank": 3}})";
 
-std::shared_ptr<Model const> make_model(char const* config) {
+std::shared_ptr<Model const> make_model(char const* config, LoadOptions const& options = {}) {
     TempDir const folder;
     std::ofstream(folder.path() / "config.json") << config;
     initialise_model(folder.path() / "config.json", 5, folder.path() / "model");
-    return Model::load(folder.path() / "model");
+    return Model::load(folder.path() / "model", options);
 }
 
 Tokens random_tokens(index_t length, std::uint64_t seed) {
@@ -258,6 +258,49 @@ TEST(Session, ASavedStateGoesOnInAnotherSession) {
     EXPECT_THROW(second.restore(0, other), Error);
 }
 
+TEST(Session, FeedsThatAreStartedAheadGiveTheBitsOfOneByOne) {
+    for (char const* config : {kCausal, kPs}) {
+        auto const model = make_model(config, test::load_options());
+        constexpr std::size_t kFeeds = 5;
+        constexpr index_t kRows =
+            512; // of the record that goes on from feed to feed; a GPU's cuts are multiples of 256
+        auto const record = random_tokens(static_cast<index_t>(kFeeds) * kRows, 3);
+        std::vector<Tokens> inputs;
+        std::vector<std::vector<Piece>> pieces;
+        for (std::size_t i = 0; i < kFeeds; ++i) {
+            auto const begin = record.begin() + static_cast<std::ptrdiff_t>(i) * kRows;
+            auto& input = inputs.emplace_back(begin, begin + kRows);
+            auto const company = random_tokens(37 + static_cast<index_t>(i), i);
+            input.insert(input.end(), company.begin(), company.end());
+            bool const whole = !model->causal();
+            pieces.push_back({{kRows, 0, whole || i == 0, whole || i + 1 == kFeeds},
+                              {static_cast<index_t>(company.size()), 1, true, true}});
+        }
+        SessionOptions options;
+        options.lanes = 2;
+        options.step_rows = 256; // so that feeds take more than one step
+        Threads threads(2);
+        Session one_by_one(model, threads, options);
+        Session ahead(model, threads, options);
+        auto const expect_same = [](std::vector<RecordResult> const& a, std::vector<RecordResult> const& b) {
+            ASSERT_EQ(a.size(), b.size());
+            for (std::size_t i = 0; i < a.size(); ++i) {
+                EXPECT_EQ(a[i].length, b[i].length);
+                EXPECT_EQ(a[i].pooled, b[i].pooled);
+            }
+        };
+        std::vector<std::vector<RecordResult>> results;
+        for (std::size_t i = 0; i < kFeeds; ++i) {
+            results.push_back(one_by_one.feed({inputs[i], {}}, pieces[i]));
+            ahead.start({inputs[i], {}}, pieces[i]);
+            if (i >= 2) { expect_same(ahead.finish(), results[i - 2]); }
+        }
+        if (model->causal()) { EXPECT_EQ(ahead.save(0).length, one_by_one.save(0).length); }
+        expect_same(ahead.finish(), results[kFeeds - 2]);
+        expect_same(ahead.finish(), results[kFeeds - 1]);
+    }
+}
+
 TEST(Session, AnEmptyRecordIsZerosAndLeavesNoTrace) {
     auto const model = make_model(kCausal);
     auto const record = random_tokens(200, 6);
@@ -340,6 +383,21 @@ TEST(Session, RefusesWhatMakesNoSense) {
               }),
               ErrorCode::unsupported);
     EXPECT_EQ(code_of([&] { bidirectional.save(0); }), ErrorCode::unsupported);
+}
+
+TEST(Session, AFeedThatIsRefusedLeavesThoseStartedBefore) {
+    auto const model = make_model(kCausal);
+    Threads threads(1);
+    Session session(model, threads, {});
+    EXPECT_EQ(code_of([&] { session.finish(); }), ErrorCode::invalid_argument);
+    auto const record = random_tokens(40, 9);
+    Piece const piece{40, 0, true, true};
+    session.start({record, {}}, std::span(&piece, 1));
+    Piece const longer{41, 0, true, true};
+    EXPECT_EQ(code_of([&] { session.start({record, {}}, std::span(&longer, 1)); }), ErrorCode::shape_mismatch);
+    EXPECT_EQ(code_of([&] { session.feed({record, {}}, std::span(&piece, 1)); }), ErrorCode::invalid_argument);
+    EXPECT_EQ(session.finish().at(0).pooled, pooled_of(model, {record}, 1)[0]);
+    EXPECT_EQ(code_of([&] { session.finish(); }), ErrorCode::invalid_argument);
 }
 
 } // namespace
