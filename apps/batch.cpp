@@ -125,7 +125,19 @@ BatchJob make_job(BatchFlags const& flags, CLI::App const& command, OpenedModel 
     return job;
 }
 
+/// Options of the other task would be without effect, or worse.
+void check_task(BatchFlags const& flags) {
+    auto const refuse = [&flags](bool given, std::string const& option, std::string const& task) {
+        if (!given || flags.task == task) { return; }
+        throw Error(ErrorCode::invalid_argument, option + " is for --task " + task);
+    };
+    refuse(flags.probabilities, "--probabilities", "classify");
+    refuse(flags.min_probability > 0, "--min-probability", "classify");
+    refuse(flags.layer != kFinalNorm, "--layer", "embed");
+}
+
 void check(BatchFlags const& flags, BatchJob const& job) {
+    check_task(flags);
     bool const windows = !flags.input.window.empty();
     if (flags.per_record && !windows) { throw Error(ErrorCode::invalid_argument, "--per-record needs --window"); }
     auto const& formats = job.outputs.formats;
@@ -151,7 +163,8 @@ std::vector<std::filesystem::path> files_to_read(BatchRun const& batch) {
 }
 
 void log_plan(LogOptions const& log, BatchRun const& batch) {
-    auto line = std::to_string(batch.todo().size()) + " inputs";
+    auto const count = batch.todo().size();
+    auto line = std::to_string(count) + (count == 1 ? " input" : " inputs");
     if (batch.complete() > 0) { line += ", " + std::to_string(batch.complete()) + " more are complete"; }
     log_line(log, line);
 }
@@ -194,8 +207,13 @@ ExitCode run_batch(BatchFlags const& flags, CLI::App const& command) {
         write_run_json(flags.folder, batch.job(), totals, opened, flags.model.directory, figures);
         sync_file_system(flags.folder);
         log_summary(flags.log, report, figures.seconds);
-        auto const waited = std::lround(100 * figures.wait_share);
-        log_line(flags.log, "the model waited for data " + std::to_string(waited) + " % of the time");
+        if (report.positions > 0) {
+            auto const waited = std::lround(100 * figures.wait_share);
+            log_line(flags.log, "the model waited for data " + std::to_string(waited) + " % of the time");
+        }
+    }
+    if (report.failed > 0) {
+        log_line(flags.log, "what failed is listed in " + (flags.folder / "failures.tsv").string());
     }
     return exit_code(report);
 }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <glob.h>
 #include <set>
@@ -90,7 +92,11 @@ std::vector<fs::path> expand_pattern(std::string const& pattern) {
     int const failed = ::glob(pattern.c_str(), GLOB_ERR, nullptr, &matches);
     std::vector<fs::path> found(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
     ::globfree(&matches);
-    if (failed == GLOB_NOMATCH) { throw Error(ErrorCode::not_found, pattern + ": no such file or folder"); }
+    if (failed == GLOB_NOMATCH) {
+        bool const is_pattern = pattern.find_first_of("*?[") != pattern.npos;
+        throw Error(ErrorCode::not_found,
+                    pattern + (is_pattern ? ": matches no file or folder" : ": no such file or folder"));
+    }
     if (failed != 0) { throw Error(ErrorCode::io, pattern + ": cannot be searched"); }
     return found;
 }
@@ -262,7 +268,7 @@ std::vector<BatchInput> find_inputs(std::vector<fs::path> const& arguments, Inpu
 std::vector<BatchInput> read_sample_sheet(fs::path const& path) {
     std::ifstream file(path);
     std::string line;
-    if (!file) { throw Error(ErrorCode::not_found, path.string() + ": cannot be read"); }
+    if (!file) { throw Error(ErrorCode::not_found, path.string() + ": cannot be read: " + std::strerror(errno)); }
     if (!std::getline(file, line)) { throw Error(ErrorCode::malformed_input, path.string() + ": is empty"); }
     Sheet const sheet(path, line);
     std::vector<BatchInput> inputs;

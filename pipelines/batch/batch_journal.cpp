@@ -252,7 +252,7 @@ BatchJournal::Descriptor::~Descriptor() {
 bool BatchJournal::is_at(std::filesystem::path const& file) {
     std::ifstream stream(file, std::ios::binary);
     std::string line;
-    return std::getline(stream, line) && !stream.eof();
+    return std::getline(stream, line) && std::getline(stream, line) && !stream.eof();
 }
 
 /// Bytes of the lines that count.

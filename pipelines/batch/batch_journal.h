@@ -103,7 +103,8 @@ public:
     BatchJournal(BatchJournal const&) = delete;
     BatchJournal& operator=(BatchJournal const&) = delete;
 
-    static bool is_at(std::filesystem::path const& file); ///< and was begun: its first line is whole
+    /// And an input was begun: a run that ended before that, for want of a good option, has left nothing to go on with.
+    static bool is_at(std::filesystem::path const& file);
     JournalHeader const& header() const noexcept { return header_; }
     void replace_header(JournalHeader const& header);
     index_t damaged_line() const noexcept { return damaged_line_; } ///< from 1: the first that is void; 0: none

@@ -22,7 +22,7 @@ bool is_as_written(WrittenFile const& file, fs::path const& folder) {
     return static_cast<index_t>(fs::file_size(path, error)) == file.bytes && !error && md5_of_file(path) == file.md5;
 }
 
-/// "window (500, was 1000)" for each that differs.
+/// "window (500, was 1000)" for each that differs; the name alone where values say nothing to anybody.
 std::string differences(JobSettings const& now, JobSettings const& then) {
     auto all = then;
     all.insert(now.begin(), now.end());
@@ -33,7 +33,9 @@ std::string differences(JobSettings const& now, JobSettings const& then) {
     };
     for (auto const& [name, ignored] : all) {
         if (value(now, name) == value(then, name)) { continue; }
-        text += (text.empty() ? "" : ", ") + name + " (" + value(now, name) + ", was " + value(then, name) + ")";
+        text += (text.empty() ? "" : ", ") + name;
+        if (name == "model" || name == "preprocessor") { continue; } // a fingerprint, JSON
+        text += " (" + value(now, name) + ", was " + value(then, name) + ")";
     }
     return text;
 }
@@ -93,17 +95,18 @@ void BatchRun::remove_old_batch(fs::path const& journal) const {
 void BatchRun::check_same_job(JournalHeader const& now) {
     auto const then = journal_->header();
     auto const refuse = [this](std::string const& what) {
-        throw Error(ErrorCode::invalid_argument, job_.outputs.folder.string() + ": holds another job: " + what +
+        throw Error(ErrorCode::invalid_argument, job_.outputs.folder.string() +
+                                                     ": holds another job, which differs in " + what +
                                                      "; give the same again, another folder, or --force");
     };
     auto const different = differences(now.settings, then.settings);
     if (!different.empty()) { refuse(different); }
     if (now.shard != then.shard || now.shards != then.shards || now.shards_records != then.shards_records) {
-        refuse("shard " + std::to_string(then.shard + 1) + "/" + std::to_string(then.shards) + " by " +
+        refuse("its shard, " + std::to_string(then.shard + 1) + "/" + std::to_string(then.shards) + " by " +
                (then.shards_records ? "records" : "files"));
     }
     if (then.inputs == now.inputs) { return; }
-    if (now.shards > 1) { refuse("the inputs are others, so they would be shared out in another way"); }
+    if (now.shards > 1) { refuse("its inputs, so that they would be shared out in another way"); }
     journal_->replace_header(now);
 }
 

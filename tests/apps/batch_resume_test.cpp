@@ -186,6 +186,20 @@ TEST_F(BatchResumeTest, OtherSettingsAreRefusedByName) {
     EXPECT_EQ(differences("ref", "out"), "") << "a refusal changes nothing";
 }
 
+TEST_F(BatchResumeTest, WhatCannotBeGoneOnWithCanBeBegunAnew) {
+    make_small_batch();
+    EXPECT_EQ(batch({"in", "-O", "new", "--window", "1s"}).exit_code, 2) << "DNA has no seconds";
+    EXPECT_EQ(batch({"in", "-O", "new"}).exit_code, 0) << "nothing was begun there";
+    EXPECT_EQ(differences("ref", "new"), "");
+    auto journal = text("out/journal.jsonl");
+    file("out/journal.jsonl", journal.replace(journal.find(':') + 1, 1, "999"));
+    auto const run = batch({"in", "-O", "out", "--resume"});
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_NE(run.err.find("another version of strandwave"), std::string::npos) << run.err;
+    EXPECT_EQ(batch({"in", "-O", "out", "--force"}).exit_code, 0);
+    EXPECT_EQ(differences("ref", "out"), "");
+}
+
 TEST_F(BatchResumeTest, WhatIsDamagedOrGoneIsMadeAgain) {
     make_small_batch();
     EXPECT_NE(resumed().find("2 more are complete"), std::string::npos);

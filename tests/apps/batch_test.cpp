@@ -185,6 +185,8 @@ TEST_F(BatchTest, EmbeddingsHaveARowARecord) {
     EXPECT_EQ(text("h5/a.fa.embeddings.h5").substr(1, 3), "HDF");
     EXPECT_EQ(text("npz/a.fa.embeddings.npz").substr(0, 2), "PK");
     EXPECT_EQ(embed({"in", "--format", "npy,npz", "-O", "two"}).exit_code, 2);
+    EXPECT_EQ(embed({"in", "--probabilities", "-O", "none"}).exit_code, 2) << "of classes";
+    EXPECT_EQ(batch({"in", "--layer", "1", "-O", "none"}).exit_code, 2) << "the classifier reads the last one";
 }
 
 TEST_F(BatchTest, APipeIsReadByItsNameOnly) {

@@ -63,6 +63,8 @@ protected:
 
 TEST_F(BatchJournalTest, SaysAgainWhatItWasTold) {
     EXPECT_FALSE(BatchJournal::is_at(file_));
+    { BatchJournal const empty(file_, header()); }
+    EXPECT_FALSE(BatchJournal::is_at(file_)) << "nothing was begun";
     write_some();
     ASSERT_TRUE(BatchJournal::is_at(file_));
     BatchJournal const journal(file_);
