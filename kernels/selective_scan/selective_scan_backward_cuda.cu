@@ -1,13 +1,17 @@
-// A tile is up to 32 rows of one segment, counted from the segment's start; a CTA takes 64 channels, and in large calls
-// several tiles one after the other. Four kernels:
-//   1. survey: what each tile does to h that comes from before it and to a gradient that comes from behind it. Segments
-//      of one tile are left out.
-//   2. chain: from tile to tile of each segment, h in the order of time and the gradient against it.
-//   3. walk: all gradients of a tile, and sums for dA, dD, ddelta_bias, and over its channels for dB and dC.
-//   4. those sums over tiles and groups of channels.
+// A tile is up to 32 rows of one segment, counted from the segment's start, and a run up to run_rows of them. A CTA
+// takes 64 channels through its runs, tile after tile. Five kernels:
+//   1. survey: what each run does to h that comes from before it and to a gradient that comes from behind it. Segments
+//      of one run are left out.
+//   2. chain: from run to run of each segment, h in the order of time and the gradient against it.
+//   3. states: h before each tile. Segments of one tile are left out, and all if the forward pass kept them.
+//   4. walk: from a run's last tile to its first, all gradients of a tile, and sums for dA, dD, ddelta_bias, and, over
+//      its channels, for dB and dC.
+//   5. those sums over runs and groups of channels.
 // Tiles are short because h of a whole tile is kept in shared memory while the gradient goes back through it, at every
-// fourth row; what lies between is computed twice. So long segments pay for their exponentials three times.
+// fourth row; what lies between is computed twice. So exponentials are paid for twice, once more for segments of
+// several runs, and once more if h before the tiles was not kept.
 #include "kernels/selective_scan/selective_scan_backward_finish.cuh"
+#include "kernels/selective_scan/selective_scan_backward_states.cuh"
 #include "kernels/selective_scan/selective_scan_backward_sums.cuh"
 #include "kernels/selective_scan/selective_scan_backward_survey.cuh"
 #include "lib/core/check.h"
@@ -21,6 +25,7 @@ namespace {
 
 constexpr char const* kOp = "selective_scan_backward";
 
+constexpr index_t kMostRunRows = 1 << 20;
 constexpr index_t kMostStride = index_t{1} << 24; ///< elements: bytes of kTileRows rows are 32 bits wide
 
 index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
@@ -28,21 +33,30 @@ index_t divide_up(index_t a, index_t b) { return (a + b - 1) / b; }
 /// Where things lie in the scratch.
 struct Layout {
     index_t links, padded, groups, state_groups;
-    index_t dt_sums, before, behind, sums; ///< bytes from its start
-    index_t bytes;
+    index_t dt_sums, before, behind, carried, parameter_sums, states, sums; ///< bytes from its start
+    index_t bytes = 0;
 
-    Layout(index_t blocks, index_t d_inner, index_t d_state)
-        : links(divide_up(blocks, kTileBlocks)), padded(divide_up(d_inner, kChannels) * kChannels),
+    Layout(index_t blocks, index_t d_inner, index_t d_state, index_t run_blocks)
+        : links(divide_up(blocks, run_blocks)), padded(divide_up(d_inner, kChannels) * kChannels),
           groups(padded / kChannels), state_groups(divide_up(d_state, kStates)) {
-        index_t const line = 32; // floats; rows of `padded` are whole lines too
-        index_t const link_floats = divide_up(links * 2, line) * line;
-        auto const float_bytes = static_cast<index_t>(sizeof(float));
         static_assert(sizeof(Link) == 2 * sizeof(float) && kChannels % 32 == 0);
-        dt_sums = link_floats * float_bytes;
-        before = dt_sums + 2 * links * padded * float_bytes;
-        behind = before + links * (d_state + 2) * padded * float_bytes;
-        sums = behind + links * d_state * padded * float_bytes;
-        bytes = sums + groups * blocks * kBlockRows * state_groups * 2 * kStates * float_bytes;
+        add(links * 2);
+        dt_sums = add(2 * links * padded);
+        before = add(links * d_state * padded);
+        behind = add(links * d_state * padded);
+        carried = add(d_state > kStates ? links * d_state * padded : 0);
+        parameter_sums = add(links * (d_state + 2) * padded);
+        states = add(scan_kept_states(blocks, d_inner, d_state));
+        sums = add(groups * blocks * kBlockRows * state_groups * 2 * kStates);
+    }
+
+private:
+    /// Room for so many floats in whole lines.
+    index_t add(index_t floats) {
+        index_t const line = 32;
+        index_t const begin = bytes;
+        bytes += divide_up(floats, line) * line * static_cast<index_t>(sizeof(float));
+        return begin;
     }
 };
 
@@ -53,25 +67,13 @@ Matrix<T> matrix(DeviceMatrix const& m) {
 
 bool all_in_quads(SelectiveScanBackwardCudaArgs const& a) {
     bool all = true;
-    for (auto const* parameters : {a.A, a.D, a.delta_bias, a.initial, a.d_final}) {
+    for (auto const* parameters : {a.A, a.D, a.delta_bias, a.initial, a.d_final, a.kept_states}) {
         all = all && in_quads(parameters);
     }
     for (auto const& m : {a.u, a.delta, a.z, a.dy, a.du, a.ddelta, a.dz, a.y, a.B, a.C, a.dB, a.dC}) {
         all = all && (m.data == nullptr || in_quads(m));
     }
     return all;
-}
-
-/// Links that a CTA walks: fewer sums and starts of CTAs, as long as there are many CTAs for each multiprocessor. Only
-/// the order of the sums for parameters depends on it.
-int links_a_run(index_t ctas) {
-    constexpr index_t kEnough = 4096;
-    constexpr int kMostLinks = 8;
-    int links = 1;
-    while (links < kMostLinks && ctas / (2 * links) >= kEnough) {
-        links *= 2;
-    }
-    return links;
 }
 
 /// Few enough that records are chained at the same time, too many for CTAs without a chain to count.
@@ -82,7 +84,7 @@ int links_a_chain_cta(index_t links) {
 
 template <class T, bool kVector>
 Params<T, kVector> make_params(SelectiveScanBackwardCudaArgs const& a, char* scratch) {
-    Layout const layout(a.block_count, a.u.cols, a.d_state);
+    Layout const layout(a.block_count, a.u.cols, a.d_state, a.run_rows / kBlockRows);
     auto const floats = [&](index_t bytes) { return reinterpret_cast<float*>(scratch + bytes); };
     Params<T, kVector> p{};
     p.u = matrix<T const>(a.u);
@@ -112,9 +114,13 @@ Params<T, kVector> make_params(SelectiveScanBackwardCudaArgs const& a, char* scr
     p.dt_sums = floats(layout.dt_sums);
     p.before = floats(layout.before);
     p.behind = floats(layout.behind);
+    p.carried = floats(layout.carried);
+    p.parameter_sums = floats(layout.parameter_sums);
+    p.new_states = a.kept_states != nullptr ? nullptr : floats(layout.states);
+    p.states = a.kept_states != nullptr ? a.kept_states : p.new_states;
     p.sums = floats(layout.sums);
     p.link_count = layout.links;
-    p.run_links = links_a_run(layout.links * layout.groups);
+    p.run_blocks = static_cast<int>(a.run_rows / kBlockRows);
     p.chain_links = links_a_chain_cta(layout.links);
     p.d_inner = static_cast<int>(a.u.cols);
     p.d_state = static_cast<int>(a.d_state);
@@ -131,11 +137,11 @@ template <bool kMany, class T, bool kVector>
 void launch_walk(Params<T, kVector> const& p, unsigned int ctas, GpuStream stream) {
     constexpr auto kShared = sizeof(WalkMemory<kMany>);
     auto const set = [](cudaFuncAttribute attribute, int value) {
-        check_cuda(cudaFuncSetAttribute(walk_tiles<T, kVector, kMany>, attribute, value), kOp);
+        check_cuda(cudaFuncSetAttribute(walk_runs<T, kVector, kMany>, attribute, value), kOp);
     };
     set(cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(kShared));
     set(cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared);
-    walk_tiles<T, kVector, kMany><<<ctas, kThreads, kShared, stream>>>(p);
+    walk_runs<T, kVector, kMany><<<ctas, kThreads, kShared, stream>>>(p);
     check_launch(kOp);
 }
 
@@ -145,8 +151,7 @@ void launch_sums(Params<T, kVector> const& p, bool copy_initial, GpuStream strea
     SumsPlan plan{};
     plan.row_ctas = static_cast<unsigned int>(divide_up(row_threads, kThreads));
     plan.parameter_ctas = static_cast<unsigned int>(divide_up(parameter_sums(p), kFoldQuads * kQuad));
-    plan.runs = divide_up(p.link_count, p.run_links);
-    plan.chunks = static_cast<unsigned int>(divide_up(plan.runs, kFold));
+    plan.chunks = static_cast<unsigned int>(divide_up(p.link_count, kFold));
     auto const initial_ctas = static_cast<unsigned int>(copy_initial ? p.link_count : 0);
     sum_up<T, kVector>
         <<<plan.row_ctas + plan.parameter_ctas * plan.chunks + initial_ctas, kThreads, 0, stream>>>(p, plan);
@@ -159,20 +164,26 @@ void launch_sums(Params<T, kVector> const& p, bool copy_initial, GpuStream strea
 template <class T, bool kVector>
 void launch(SelectiveScanBackwardCudaArgs const& a, char* scratch, GpuStream stream) {
     auto const p = make_params<T, kVector>(a, scratch);
-    auto const runs = static_cast<unsigned int>(divide_up(p.link_count, p.run_links) * p.groups);
-    bool const long_segments = a.block_count > kTileBlocks; // there may be some
-    if (long_segments) {
-        dim3 const survey_grid(runs, static_cast<unsigned int>(p.state_groups));
-        survey_tiles<T, kVector><<<survey_grid, kThreads, 0, stream>>>(p);
+    auto const ctas = static_cast<unsigned int>(p.link_count * p.groups);
+    dim3 const by_states(ctas, static_cast<unsigned int>(p.state_groups));
+    bool const several_runs = a.block_count > p.run_blocks; // there may be segments of them
+    if (several_runs) {
+        auto const survey = p.new_states != nullptr ? survey_runs<T, kVector, true> : survey_runs<T, kVector, false>;
+        survey<<<by_states, kThreads, 0, stream>>>(p);
         check_launch(kOp);
         index_t const elements = a.d_state * p.padded;
         dim3 const grid(static_cast<unsigned int>(divide_up(elements, kChainThreads)),
-                        static_cast<unsigned int>(divide_up(p.link_count, p.chain_links)), 2);
-        chain_tiles<T, kVector><<<grid, kChainThreads, 0, stream>>>(p);
+                        static_cast<unsigned int>(divide_up(p.link_count, p.chain_links)),
+                        p.new_states != nullptr ? 2 : 1);
+        chain_runs<T, kVector><<<grid, kChainThreads, 0, stream>>>(p);
         check_launch(kOp);
     }
-    p.d_state > kStates ? launch_walk<true>(p, runs, stream) : launch_walk<false>(p, runs, stream);
-    launch_sums(p, long_segments && a.d_initial != nullptr, stream);
+    if (a.block_count > kTileBlocks && p.new_states != nullptr) {
+        store_states_of_tiles<T, kVector><<<by_states, kThreads, 0, stream>>>(p);
+        check_launch(kOp);
+    }
+    p.d_state > kStates ? launch_walk<true>(p, ctas, stream) : launch_walk<false>(p, ctas, stream);
+    launch_sums(p, several_runs && a.d_initial != nullptr, stream);
 }
 
 template <class T>
@@ -214,23 +225,48 @@ void check_shapes(SelectiveScanBackwardCudaArgs const& a) {
         throw Error(ErrorCode::unsupported, std::string(kOp) + ": d_state " + std::to_string(a.d_state) +
                                                 " is not in 1.." + std::to_string(kMaxState));
     }
+    if (a.run_rows < kScanBackwardLeastRun || (a.run_rows & (a.run_rows - 1)) != 0 || a.run_rows > kMostRunRows) {
+        throw Error(ErrorCode::unsupported, std::string(kOp) + ": runs of " + std::to_string(a.run_rows) + " rows");
+    }
 }
 
 } // namespace
 } // namespace scan_backward
 
 ScanBackwardScratch::ScanBackwardScratch(index_t /*rows*/, index_t blocks, index_t d_inner, index_t d_state)
-    : memory_(scan_backward::Layout(blocks, d_inner, d_state).bytes) {
+    : memory_(scan_backward::Layout(blocks, d_inner, d_state, kScanBackwardLeastRun / kBlockRows).bytes) {
     // The chain reads, and leaves out, what links without a tile have.
     fill_bytes(memory_.data(), 0, memory_.size(), nullptr);
     check_cuda(cudaDeviceSynchronize(), "making a scan's scratch");
+}
+
+index_t scan_backward_run_rows(std::span<RowBlock const> blocks, index_t d_inner) {
+    constexpr index_t kEnoughRecords = 384; // CTAs: an H200 runs 396 at a time
+    constexpr index_t kEnoughRuns = 1024;
+    index_t const rows = static_cast<index_t>(blocks.size()) * kBlockRows;
+    index_t const groups = scan_backward::divide_up(d_inner, scan_backward::kChannels);
+    index_t longest = kScanBackwardLeastRun;
+    for (auto const& block : blocks) {
+        longest = std::max(longest, block.offset + kBlockRows);
+    }
+    index_t run = kScanBackwardLeastRun;
+    while (run < longest && run < scan_backward::kMostRunRows) {
+        run *= 2;
+    }
+    if (rows * groups >= kEnoughRecords * longest) { return run; }
+    run = std::min<index_t>(run, 512);
+    while (run > kScanBackwardLeastRun && rows * groups < kEnoughRuns * run) {
+        run /= 2;
+    }
+    return run;
 }
 
 void selective_scan_backward_cuda(SelectiveScanBackwardCudaArgs const& args, ScanBackwardScratch const& scratch,
                                   GpuStream stream) {
     scan_backward::check_shapes(args);
     if (args.block_count == 0 || args.u.cols == 0) { return; }
-    if (scan_backward::Layout(args.block_count, args.u.cols, args.d_state).bytes > scratch.bytes()) {
+    scan_backward::Layout const layout(args.block_count, args.u.cols, args.d_state, args.run_rows / kBlockRows);
+    if (layout.bytes > scratch.bytes()) {
         throw Error(ErrorCode::too_large, "selective_scan_backward: the scratch was made for fewer rows or channels");
     }
     args.u.dtype == DType::f32 ? scan_backward::launch_for<float>(args, scratch.data(), stream)

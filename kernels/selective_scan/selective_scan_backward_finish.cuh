@@ -18,7 +18,7 @@ public:
     __device__ __forceinline__ void run() {
         load_parameters<kVector>(p.D, share, D);
         load_parameters<kVector>(p.delta_is_dt ? nullptr : p.delta_bias, share, bias);
-        InputReader<T, kVector> const reader(p, tile, share, !p.delta_is_dt);
+        InputReader<T, kVector> const reader(p, tile, share, !p.delta_is_dt, true);
         Inputs<T> next;
         reader.read(share.row, next);
         int const rows = tile.rows;
@@ -149,7 +149,7 @@ private:
     float sum_bias[kQuad] = {};
 };
 
-/// The sums of rows d_state and d_state + 1 of `before`.
+/// The sums of rows d_state and d_state + 1 of `parameter_sums`.
 template <class T, bool kVector>
 __device__ __forceinline__ void store_channel_sums(Params<T, kVector> const& p, index_t link, int group,
                                                    WalkShared const& s) {
@@ -161,7 +161,7 @@ __device__ __forceinline__ void store_channel_sums(Params<T, kVector> const& p, 
     for (int warp = 0; warp < kWarps; ++warp) {
         sum += s.channels[warp][which][channel];
     }
-    p.before_of(link, p.d_state + which)[group * kChannels + channel] = sum;
+    p.parameter_sums_of(link, p.d_state + which)[group * kChannels + channel] = sum;
 }
 
 template <bool kMany>
@@ -183,80 +183,110 @@ __device__ __forceinline__ void keep(Tile const& tile, WalkShared& s) {
     if (threadIdx.x == 0) { s.tile = tile; }
 }
 
-/// kStates of more states.
+/// kStates of more states, of tile i of a run.
 template <class T, bool kVector>
-__device__ __forceinline__ void walk_states(Params<T, kVector> const& p, Tile const& tile, int group, int n0,
+__device__ __forceinline__ void walk_states(Params<T, kVector> const& p, Run const& run, int i, int group, int n0,
                                             index_t link, bool first, WalkMemory<true>& memory) {
     WalkShared& s = memory.shared;
+    Tile const tile = run.tile(i);
     Walk<T, kVector, true> walk(p, group, n0, s, memory.many);
-    walk.load(tile);
+    walk.load_state(run, i);
+    if (i + 1 == run.tiles()) {
+        walk.load_gradient(run, link);
+    } else {
+        walk.load_carried(link);
+    }
     States<T, kVector> const states(p, tile, n0);
-    if (n0 == 0) { prepare_rows<1>(p, tile, group, s.rows); }
+    if (n0 == 0) { prepare_rows<1, true>(p, tile, group, s.rows); }
     states.store_to(s);
     __syncthreads();
+    walk.arrange_gradient();
     walk.run(tile.rows);
+    if (i == 0) {
+        walk.store_initial(run, link);
+    } else {
+        walk.store_carried(link);
+    }
     __syncthreads();
     walk.store_sums();
     walk.store_dA(link, !first);
 }
 
 template <class T, bool kVector>
-__device__ __forceinline__ bool walk_run(Params<T, kVector> const& p, TileFinder<T, kVector> tiles, int group,
-                                         index_t link, WalkMemory<true>& memory) {
+__device__ __forceinline__ bool walk_link(Params<T, kVector> const& p, index_t link, int group,
+                                          WalkMemory<true>& memory) {
     bool first = true;
-    for (Tile tile; tiles.next(tile); first = false) {
-        if (!first) { __syncthreads(); } // all are through with the tile before
-        keep(tile, memory.shared);
+    RunFinder runs(p, link);
+    for (Run found; runs.next(found);) {
+        Run const& run = share_run(found, memory.shared.run);
 #pragma unroll 1
-        for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
-            walk_states(p, tile, group, n0, link, first, memory);
+        for (int i = run.tiles() - 1; i >= 0; --i, first = false) {
+            if (!first) { __syncthreads(); } // all are through with the tile before
+            keep(run.tile(i), memory.shared);
+#pragma unroll 1
+            for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
+                walk_states(p, run, i, group, n0, link, first, memory);
+            }
+            Finish<T, kVector, true>(p, memory.shared.tile, group, memory.shared, memory.many).run();
         }
-        Finish<T, kVector, true>(p, memory.shared.tile, group, memory.shared, memory.many).run();
     }
     return !first;
 }
 
 template <class T, bool kVector>
-__device__ __forceinline__ bool walk_run(Params<T, kVector> const& p, TileFinder<T, kVector> tiles, int group,
-                                         index_t link, WalkMemory<false>& memory) {
+__device__ __forceinline__ bool walk_link(Params<T, kVector> const& p, index_t link, int group,
+                                          WalkMemory<false>& memory) {
     WalkShared& s = memory.shared;
     Walk<T, kVector, false> walk(p, group, 0, s, memory.many);
     bool first = true;
+    RunFinder runs(p, link);
 #pragma unroll 1
-    for (Tile tile; tiles.next(tile); first = false) {
-        if (!first) { __syncthreads(); } // all are through with the tile before
-        walk.load(tile);
-        States<T, kVector> const states(p, tile, 0);
-        prepare_rows<4 / sizeof(T)>(p, tile, group, s.rows);
-        states.store_to(s);
-        keep(tile, s);
-        __syncthreads();
-        walk.run(tile.rows);
-        __syncthreads();
-        walk.store_sums();
-        Finish<T, kVector, false>(p, s.tile, group, s, memory.many).run();
+    for (Run found; runs.next(found);) {
+        Run const& run = share_run(found, s.run);
+        walk.load_gradient(run, link);
+        walk.arrange_gradient();
+#pragma unroll 1
+        for (int i = run.tiles() - 1; i >= 0; --i, first = false) {
+            if (!first) { __syncthreads(); } // all are through with the tile before
+            Tile const tile = run.tile(i);
+            walk.load_state(run, i);
+            States<T, kVector> const states(p, tile, 0);
+            prepare_rows<sizeof(T) == 2 ? 4 : 1, true>(p, tile, group, s.rows);
+            states.store_to(s);
+            keep(tile, s);
+            __syncthreads();
+            if (i > 0) {
+                prefetch_rows<true>(p, run.tile(i - 1), group);
+                if (i > 1 || !run.starts) { prefetch_states(p, run.block + (i - 1) * kTileBlocks, group); }
+            }
+            walk.run(tile.rows);
+            __syncthreads();
+            walk.store_sums();
+            Finish<T, kVector, false>(p, s.tile, group, s, memory.many).run();
+        }
+        walk.store_initial(run, link);
     }
     if (!first) { walk.store_dA(link, false); }
     return !first;
 }
 
-/// `kMany`: more than kStates states. A CTA walks the tiles of run_links links.
+/// `kMany`: more than kStates states. A CTA walks the runs of a link.
 template <class T, bool kVector, bool kMany>
-__global__ void __launch_bounds__(kThreads, kMany ? 2 : 3) walk_tiles(Params<T, kVector> const p) {
+__global__ void __launch_bounds__(kThreads, kMany ? 2 : 3) walk_runs(Params<T, kVector> const p) {
     auto& memory = *reinterpret_cast<WalkMemory<kMany>*>(walk_memory);
-    index_t const link = static_cast<index_t>(blockIdx.x / static_cast<unsigned int>(p.groups)) * p.run_links;
+    index_t const link = blockIdx.x / static_cast<unsigned int>(p.groups);
     int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
     auto* const channels = &memory.shared.channels[0][0][0];
     for (int k = static_cast<int>(threadIdx.x); k < kWarps * 2 * kChannels; k += kThreads) {
         channels[k] = 0.0F;
     }
-    bool const any = walk_run(p, TileFinder(p, link, p.run_links), group, link, memory);
+    bool const any = walk_link(p, link, group, memory);
     __syncthreads();
     store_channel_sums(p, link, group, memory.shared);
     if (any) { return; }
 #pragma unroll 1
     for (int k = static_cast<int>(threadIdx.x); k < p.d_state * kChannels; k += kThreads) {
-        p.before_of(link, k / kChannels)[group * kChannels + k % kChannels] = 0.0F;
+        p.parameter_sums_of(link, k / kChannels)[group * kChannels + k % kChannels] = 0.0F;
     }
 }
 

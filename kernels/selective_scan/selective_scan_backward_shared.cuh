@@ -35,6 +35,7 @@ struct WalkShared {
     alignas(16) StepSlot slots[kWarps][kSteps];
     alignas(16) float channels[kWarps][2][kChannels]; ///< sums over the rows of all tiles for dD and ddelta_bias
     Tile tile;                                        ///< no registers are left for it
+    Run run;                                          ///< nor for it
 };
 
 /// What a lane has: bit 0 tells whether it ends up with a sum for dB or for dC, bits 1 and 4 which states, bits 0, 2

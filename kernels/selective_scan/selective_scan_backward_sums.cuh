@@ -1,11 +1,11 @@
-// Sums over tiles and over groups of channels, in a fixed order.
+// Sums over runs and over groups of channels, in a fixed order.
 #pragma once
 
 #include "kernels/selective_scan/selective_scan_backward_tile.cuh"
 
 namespace strandwave::scan_backward {
 
-constexpr int kFold = 64; ///< runs of links whose parameter sums are added up first
+constexpr int kFold = 64; ///< links whose parameter sums are added up first
 constexpr int kFoldQuads = 32;
 constexpr int kFoldWarps = kThreads / 32;
 constexpr int kFoldAhead = 8;
@@ -13,9 +13,8 @@ constexpr int kFoldAhead = 8;
 /// What a CTA of the last kernels does.
 struct SumsPlan {
     unsigned int row_ctas;       ///< dB and dC
-    unsigned int parameter_ctas; ///< for each kFold runs
-    unsigned int chunks;         ///< of kFold runs
-    index_t runs;
+    unsigned int parameter_ctas; ///< for each kFold links
+    unsigned int chunks;         ///< of kFold links
 };
 
 template <class T, bool kVector>
@@ -58,7 +57,7 @@ __device__ __forceinline__ void sum_groups(Params<T, kVector> const& p, index_t 
                       : store_states_as<float, kVector>(sum, to, row, n, p.d_state);
 }
 
-/// Sums over `count` runs, `apart` from each other; true in the threads that have one.
+/// Sums over `count` links, `apart` from each other; true in the threads that have one.
 template <class T, bool kVector>
 __device__ __forceinline__ bool fold(Params<T, kVector> const& p, index_t first, index_t count, index_t apart,
                                      index_t quad, float (&sum)[kQuad]) {
@@ -66,16 +65,16 @@ __device__ __forceinline__ bool fold(Params<T, kVector> const& p, index_t first,
     int const warp = static_cast<int>(threadIdx.x) / 32;
     int const lane = static_cast<int>(threadIdx.x) % 32;
     bool const exists = quad * kQuad < parameter_sums(p);
-    float const* const from = p.before_of(first * p.run_links, 0) + (exists ? quad * kQuad : 0);
-    index_t const step = apart * p.run_links * parameter_sums(p);
+    float const* const from = p.parameter_sums_of(first, 0) + (exists ? quad * kQuad : 0);
+    index_t const step = apart * parameter_sums(p);
 #pragma unroll
     for (int i = 0; i < kQuad; ++i) {
         sum[i] = 0.0F;
     }
 #pragma unroll kFoldAhead
-    for (index_t run = warp; run < count; run += kFoldWarps) {
+    for (index_t link = warp; link < count; link += kFoldWarps) {
         float x[kQuad];
-        load4(from + run * step, x);
+        load4(from + link * step, x);
 #pragma unroll
         for (int i = 0; i < kQuad; ++i) {
             sum[i] += x[i];
@@ -109,28 +108,28 @@ __device__ __forceinline__ void add_to_parameters(Params<T, kVector> const& p, i
     }
 }
 
-/// Of kFold runs, into the first of them; if those are all, to where they belong.
+/// Of kFold links, into the first of them; if those are all, to where they belong.
 template <class T, bool kVector>
-__device__ __forceinline__ void sum_runs(Params<T, kVector> const& p, SumsPlan const& plan, index_t cta) {
+__device__ __forceinline__ void sum_links(Params<T, kVector> const& p, SumsPlan const& plan, index_t cta) {
     index_t const first = cta / plan.parameter_ctas * kFold;
     index_t const quad = cta % plan.parameter_ctas * kFoldQuads + threadIdx.x % 32;
     float sum[kQuad];
-    if (!fold(p, first, min(plan.runs - first, index_t{kFold}), 1, quad, sum)) { return; }
+    if (!fold(p, first, min(p.link_count - first, index_t{kFold}), 1, quad, sum)) { return; }
     if (plan.chunks == 1) {
         add_to_parameters(p, quad, sum);
     } else {
-        store<float, kQuad>(sum, p.before_of(first * p.run_links, 0) + quad * kQuad);
+        store<float, kQuad>(sum, p.parameter_sums_of(first, 0) + quad * kQuad);
     }
 }
 
-/// The gradient before a segment of several tiles.
+/// The gradient before a segment of several runs.
 template <class T, bool kVector>
 __device__ __forceinline__ void copy_initial(Params<T, kVector> const& p, index_t link) {
     int const from = p.links[link].from;
     if (from <= 0) { return; }
     float* const to = p.d_initial + (from - 1) * p.slot_size();
     for (int i = static_cast<int>(threadIdx.x); i < p.d_state * p.d_inner; i += kThreads) {
-        to[i] = p.behind_of(link, i / p.d_inner)[i % p.d_inner];
+        to[i] = p.of_link(p.behind, link, i / p.d_inner)[i % p.d_inner];
     }
 }
 
@@ -139,7 +138,7 @@ __global__ void __launch_bounds__(kThreads) sum_up(Params<T, kVector> const p, S
     index_t cta = blockIdx.x;
     if (cta < plan.row_ctas) { return sum_groups(p, cta); }
     cta -= plan.row_ctas;
-    if (cta < static_cast<index_t>(plan.parameter_ctas) * plan.chunks) { return sum_runs(p, plan, cta); }
+    if (cta < static_cast<index_t>(plan.parameter_ctas) * plan.chunks) { return sum_links(p, plan, cta); }
     copy_initial(p, cta - static_cast<index_t>(plan.parameter_ctas) * plan.chunks);
 }
 

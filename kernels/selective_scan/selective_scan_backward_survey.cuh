@@ -1,4 +1,4 @@
-// The states and gradients that go from tile to tile: what each tile does to them, and the chains of tiles.
+// The states and gradients that go from run to run: what each run does to them, and the chains of runs.
 #pragma once
 
 #include "kernels/selective_scan/selective_scan_backward_rows.cuh"
@@ -7,23 +7,16 @@ namespace strandwave::scan_backward {
 
 constexpr int kSurveyStates = 8; ///< of a thread; two threads share a channel
 template <class T>
-constexpr int kSurveyCtas = sizeof(T) == 2 ? 6 : 5; ///< of a multiprocessor
+constexpr int kSurveyCtas = sizeof(T) == 2 ? 5 : 4; ///< of a multiprocessor
+constexpr int kSurveyAhead = 1;                     ///< rows
+template <class T>
+constexpr int kStatesAhead = sizeof(T) == 2 ? 4 : 2; ///< rows
 
 struct SurveyShared {
     Rows rows;
     alignas(16) float BC[kTileRows][2 * kStates];
+    Run run; ///< the one that is under way
 };
-
-template <class T, bool kVector>
-__device__ __forceinline__ Link describe_link(Params<T, kVector> const& p, index_t link) {
-    Link result{kNoTile, kNoTile};
-    TileFinder tiles(p, link, 1);
-    for (Tile tile; tiles.next(tile);) {
-        if (tile.goes_on) { result.from = tile.starts ? max(tile.first.initial, -1) + 1 : kGoesOn; }
-        if (!tile.starts) { result.final = tile.goes_on ? kGoesOn : max(tile.final, -1) + 1; }
-    }
-    return result;
-}
 
 /// Of the two threads of a channel one takes the first half of the states.
 struct SurveyPlace {
@@ -36,28 +29,34 @@ struct SurveyPlace {
           n(static_cast<int>(threadIdx.x) / kChannels * kSurveyStates) {}
 };
 
-/// What a tile does to any state h that comes in, h -> exp(A sum of dt) h + h_sum, and to any gradient g that comes
+/// What a run does to any state h that comes in, h -> exp(A sum of dt) h + h_sum, and to any gradient g that comes
 /// from behind, g -> exp(A sum of dt) g + g_sum, both in one walk in the order of time: with `product` that of the
 /// exponentials so far, g_sum is the sum of product C ds.
 struct Effect {
-    float h[kSurveyStates] = {};
-    float g[kSurveyStates] = {};
+    float h[kSurveyStates];
+    float g[kSurveyStates];
+    float product[kSurveyStates];
     float dt_sum = 0.0F;
+
+    __device__ __forceinline__ Effect() {
+#pragma unroll
+        for (int i = 0; i < kSurveyStates; ++i) {
+            h[i] = 0.0F;
+            g[i] = 0.0F;
+            product[i] = 1.0F;
+        }
+    }
 };
 
 template <bool kFast>
 __device__ __forceinline__ void survey_rows(SurveyShared const& s, SurveyPlace const& place, int rows,
                                             float const (&A)[kSurveyStates], Effect& effect) {
-    float product[kSurveyStates];
-#pragma unroll
-    for (int i = 0; i < kSurveyStates; ++i) {
-        product[i] = 1.0F;
-    }
-#pragma unroll 4
+    float dt_sum = 0.0F; // sums of sums lose less
+#pragma unroll 2
     for (int row = 0; row < rows; ++row) {
         float2 const step = s.rows.steps[row][place.channel];
         float const ds = s.rows.ds[row][place.channel];
-        effect.dt_sum += step.x;
+        dt_sum += step.x;
 #pragma unroll
         for (int n = 0; n < kSurveyStates; n += kQuad) {
             float B[kQuad], C[kQuad];
@@ -67,11 +66,35 @@ __device__ __forceinline__ void survey_rows(SurveyShared const& s, SurveyPlace c
             for (int i = 0; i < kQuad; ++i) {
                 float const a = decay<kFast>(step.x * A[n + i]);
                 effect.h[n + i] = fmaf(a, effect.h[n + i], step.y * B[i]);
-                product[n + i] *= a;
-                effect.g[n + i] = fmaf(product[n + i], C[i] * ds, effect.g[n + i]);
+                effect.product[n + i] *= a;
+                effect.g[n + i] = fmaf(effect.product[n + i], C[i] * ds, effect.g[n + i]);
             }
         }
     }
+    effect.dt_sum += dt_sum;
+}
+
+/// The same for gradients alone, against the order of time.
+template <bool kFast>
+__device__ __forceinline__ void survey_gradients(SurveyShared const& s, SurveyPlace const& place,
+                                                 float const (&A)[kSurveyStates], Effect& effect) {
+    float dt_sum = 0.0F;
+#pragma unroll 4
+    for (int row = kTileRows - 1; row >= 0; --row) {
+        float const dt = s.rows.steps[row][place.channel].x;
+        float const ds = s.rows.ds[row][place.channel];
+        dt_sum += dt;
+#pragma unroll
+        for (int n = 0; n < kSurveyStates; n += kQuad) {
+            float C[kQuad];
+            load4(&s.BC[row][kStates + place.n + n], C);
+#pragma unroll
+            for (int i = 0; i < kQuad; ++i) {
+                effect.g[n + i] = decay<kFast>(dt * A[n + i]) * fmaf(C[i], ds, effect.g[n + i]);
+            }
+        }
+    }
+    effect.dt_sum += dt_sum;
 }
 
 __device__ __forceinline__ void store_states(float const (&states)[kSurveyStates], int count, float* to,
@@ -82,19 +105,20 @@ __device__ __forceinline__ void store_states(float const (&states)[kSurveyStates
     }
 }
 
-template <class T, bool kVector>
-__device__ __forceinline__ void store_effect(Params<T, kVector> const& p, Tile const& tile, SurveyPlace const& place,
-                                             int n0, Effect const& effect) {
+template <bool kBoth, class T, bool kVector>
+__device__ __forceinline__ void store_effect(Params<T, kVector> const& p, Run const& run, index_t link,
+                                             SurveyPlace const& place, int n0, Effect const& effect) {
     if (place.e >= p.d_inner) { return; }
-    index_t const link = tile.link();
     if (n0 + place.n == 0) {
         index_t const at = link * p.padded + place.e;
-        if (tile.goes_on) { p.dt_sums[at] = effect.dt_sum; }
-        if (!tile.starts) { p.dt_sums[p.link_count * p.padded + at] = effect.dt_sum; }
+        if (kBoth && run.goes_on) { p.dt_sums[at] = effect.dt_sum; }
+        if (!run.starts) { p.dt_sums[p.link_count * p.padded + at] = effect.dt_sum; }
     }
     int const count = p.d_state - n0 - place.n;
-    if (tile.goes_on) { store_states(effect.h, count, p.before_of(link, n0 + place.n) + place.e, p.padded); }
-    if (!tile.starts) { store_states(effect.g, count, p.behind_of(link, n0 + place.n) + place.e, p.padded); }
+    if (kBoth && run.goes_on) {
+        store_states(effect.h, count, p.of_link(p.before, link, n0 + place.n) + place.e, p.padded);
+    }
+    if (!run.starts) { store_states(effect.g, count, p.of_link(p.behind, link, n0 + place.n) + place.e, p.padded); }
 }
 
 template <class T, bool kVector>
@@ -111,43 +135,72 @@ __device__ __forceinline__ void prepare_states(Params<T, kVector> const& p, Tile
     }
 }
 
-/// For the states blockIdx.y * kStates .. of run_links links.
+/// Those of a channel; zeros for what is not there.
 template <class T, bool kVector>
-__global__ void __launch_bounds__(kThreads, kSurveyCtas<T>) survey_tiles(Params<T, kVector> const p) {
+__device__ __forceinline__ void load_channel(Params<T, kVector> const& p, SurveyPlace const& place, int n0,
+                                             float const* matrix, index_t stride, float (&to)[kSurveyStates]) {
+    float const* at = matrix + static_cast<index_t>(n0 + place.n) * stride + place.e;
+    int const count = matrix != nullptr && place.e < p.d_inner ? p.d_state - n0 - place.n : 0;
+#pragma unroll
+    for (int i = 0; i < kSurveyStates; ++i, at += stride) {
+        to[i] = i < count ? *at : 0.0F;
+    }
+}
+
+template <class T, bool kVector>
+__device__ __forceinline__ void load_decay_rates(Params<T, kVector> const& p, SurveyPlace const& place, int n0,
+                                                 float (&A)[kSurveyStates]) {
+    load_channel(p, place, n0, p.A, p.d_inner, A);
+#pragma unroll
+    for (int i = 0; i < kSurveyStates; ++i) {
+        A[i] *= kDecayFactor<sizeof(T) == 2>;
+    }
+}
+
+/// For the states blockIdx.y * kStates .. of the runs of a link. `kBoth`: h too.
+template <class T, bool kVector, bool kBoth>
+__global__ void __launch_bounds__(kThreads, kSurveyCtas<T>) survey_runs(Params<T, kVector> const p) {
     __shared__ SurveyShared s;
-    index_t const first = static_cast<index_t>(blockIdx.x / static_cast<unsigned int>(p.groups)) * p.run_links;
+    index_t const link = blockIdx.x / static_cast<unsigned int>(p.groups);
     int const group = static_cast<int>(blockIdx.x % static_cast<unsigned int>(p.groups));
-    index_t const mine = first + threadIdx.x;
-    bool const describes = group == 0 && blockIdx.y == 0 && static_cast<int>(threadIdx.x) < p.run_links;
-    if (describes && mine < p.link_count) { p.links[mine] = describe_link(p, mine); }
     int const n0 = static_cast<int>(blockIdx.y) * kStates;
     SurveyPlace const place(group);
     float A[kSurveyStates];
-    float const* A_at = p.A + static_cast<index_t>(n0 + place.n) * p.d_inner + place.e;
-    int const A_count = place.e < p.d_inner ? p.d_state - n0 - place.n : 0;
-#pragma unroll
-    for (int i = 0; i < kSurveyStates; ++i, A_at += p.d_inner) {
-        A[i] = i < A_count ? *A_at * kDecayFactor<sizeof(T) == 2> : 0.0F;
-    }
-    TileFinder tiles(p, first, p.run_links);
+    load_decay_rates(p, place, n0, A);
+    Link described{kNoRun, kNoRun};
+    RunFinder runs(p, link);
 #pragma unroll 1
-    for (Tile tile; tiles.next(tile);) {
-        if (tile.starts && !tile.goes_on) { continue; }
-        __syncthreads(); // all are through with the tile before
-        prepare_rows<1>(p, tile, group, s.rows);
-        prepare_states(p, tile, n0, s);
-        __syncthreads();
+    for (Run found; runs.next(found);) {
+        Run const& run = share_run(found, s.run);
+        if (run.goes_on) { described.from = run.starts ? max(run.first.initial, -1) + 1 : kGoesOn; }
+        if (!run.starts) { described.final = run.goes_on ? kGoesOn : max(run.final, -1) + 1; }
+        if (run.starts && (!kBoth || !run.goes_on)) { continue; }
         Effect effect;
-        survey_rows<sizeof(T) == 2>(s, place, tile.rows, A, effect);
-        store_effect(p, tile, place, n0, effect);
+        int const count = run.tiles();
+#pragma unroll 1
+        for (int k = 0; k < count; ++k) {
+            Tile const tile = run.tile(kBoth ? k : count - 1 - k);
+            __syncthreads(); // all are through with the tile before
+            prepare_rows<kSurveyAhead, true>(p, tile, group, s.rows);
+            prepare_states(p, tile, n0, s);
+            __syncthreads();
+            if (k + 1 < count) { prefetch_rows<true>(p, run.tile(kBoth ? k + 1 : count - 2 - k), group); }
+            if constexpr (kBoth) {
+                survey_rows<sizeof(T) == 2>(s, place, tile.rows, A, effect);
+            } else {
+                survey_gradients<sizeof(T) == 2>(s, place, A, effect);
+            }
+        }
+        store_effect<kBoth>(p, run, link, place, n0, effect);
     }
+    if (blockIdx.y == 0 && group == 0 && threadIdx.x == 0) { p.links[link] = described; }
 }
 
 constexpr int kChainThreads = 64;
 constexpr int kChainBatch = 32; ///< links that are read together
 
 /// Goes through links in the order of time with h, or against it with the gradient. In both arrays of states what a
-/// tile does gives way to what comes in.
+/// run does gives way to what comes in.
 struct Chain {
     Link const* links;
     index_t link_count;
@@ -162,7 +215,7 @@ struct Chain {
 
     /// No record goes on from the link before to this one.
     __device__ __forceinline__ bool cut_at(index_t link) const {
-        return link == link_count || links[link].final == kNoTile;
+        return link == link_count || links[link].final == kNoRun;
     }
 };
 
@@ -230,9 +283,9 @@ __device__ __forceinline__ void follow(Chain const& chain, index_t first, index_
                 bool const over = kForward ? link >= chain.link_count || (link >= end && chain.cut_at(link))
                                            : link < 0 || (link < begin && was_cut);
                 if (over) { return; }
-                was_cut = code == kNoTile; // of links against the order of time
+                was_cut = code == kNoRun; // of links against the order of time
                 if (exists) { *to = carried; }
-                if (code == kNoTile) { continue; }
+                if (code == kNoRun) { continue; }
                 if (code != kGoesOn) {
                     bool const stored = code > 0 && chain.slots != nullptr && exists;
                     carried = stored ? chain.slots[(code - 1) * chain.slot_size + chain.element] : 0.0F;
@@ -245,12 +298,12 @@ __device__ __forceinline__ void follow(Chain const& chain, index_t first, index_
     }
 }
 
-/// A thread for each state and channel; blockIdx.y: where chains are looked for; blockIdx.z: h or the gradient. A chain
+/// A thread for each state and channel; blockIdx.y: where chains are looked for; blockIdx.z: the gradient or h. A chain
 /// begins where no record goes on from the link before, so that records are chained at the same time.
 template <class T, bool kVector>
-__global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T, kVector> const p) {
+__global__ void __launch_bounds__(kChainThreads) chain_runs(Params<T, kVector> const p) {
     __shared__ int nearest;
-    bool const forward = blockIdx.z == 0;
+    bool const forward = blockIdx.z == 1;
     index_t const begin = static_cast<index_t>(blockIdx.y) * p.chain_links;
     index_t const end = min(begin + p.chain_links, p.link_count);
     index_t const element = static_cast<index_t>(blockIdx.x) * kChainThreads + threadIdx.x;
@@ -263,7 +316,7 @@ __global__ void __launch_bounds__(kChainThreads) chain_tiles(Params<T, kVector> 
                       p.link_count,
                       p.A + in_slot,
                       states + n * static_cast<index_t>(p.padded) + e,
-                      static_cast<index_t>(forward ? p.d_state + 2 : p.d_state) * p.padded,
+                      static_cast<index_t>(p.d_state) * p.padded,
                       p.dt_sums + (forward ? 0 : p.link_count * p.padded) + e,
                       p.padded,
                       forward ? p.initial : p.d_final,

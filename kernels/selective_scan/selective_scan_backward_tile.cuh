@@ -1,4 +1,4 @@
-// What the kernels of selective_scan_backward_cuda.cu share: what a tile is, and how its rows get into shared memory.
+// What the kernels of selective_scan_backward_cuda.cu share: what runs and tiles are, and how rows are read.
 #pragma once
 
 #include "kernels/cuda/element.cuh"
@@ -9,14 +9,14 @@
 
 namespace strandwave::scan_backward {
 
-constexpr int kTileRows = 32;  ///< rows of a tile, counted from a segment's start
+constexpr int kTileRows = 32;  ///< rows of a tile, counted from a segment's start; a run has whole tiles
 constexpr int kChannels = 64;  ///< of a CTA
 constexpr int kThreads = 128;  ///< of a CTA
 constexpr int kStates = 16;    ///< of a CTA at a time
 constexpr int kTileBlocks = 2; ///< row blocks
 constexpr int kQuadsARow = kChannels / kQuad;
 constexpr int kRowsAtOnce = kThreads / kQuadsARow;
-static_assert(kTileRows == kTileBlocks * kBlockRows);
+static_assert(kTileRows == kTileBlocks * kBlockRows && kTileRows == kScanStateRows);
 
 /// A row-major matrix, or one that is not there.
 template <class T>
@@ -29,14 +29,14 @@ struct Matrix {
     __device__ __forceinline__ T* at(index_t row, index_t col) const { return data + row * stride + col; }
 };
 
-/// What the tiles that start among the kTileBlocks row blocks of a link hand on. At most one of them goes on behind its
-/// end (the last), and at most one comes from a tile before it (the first).
+/// What the runs that start among the run_blocks row blocks of a link hand on. At most one of them goes on behind its
+/// end (the last), and at most one comes from a run before it (the first).
 struct Link {
-    std::int32_t from;  ///< of the tile that goes on: slot of h before it + 1, so 0 without one
-    std::int32_t final; ///< of the tile that comes from one before: slot of the gradient behind it + 1
+    std::int32_t from;  ///< of the run that goes on: slot of h before it + 1, so 0 without one
+    std::int32_t final; ///< of the run that comes from one before: slot of the gradient behind it + 1
 };
-constexpr int kGoesOn = -1; ///< instead of a slot: that comes from the next tile
-constexpr int kNoTile = -2; ///< there is no such tile
+constexpr int kGoesOn = -1; ///< instead of a slot: that comes from the next run
+constexpr int kNoRun = -2;  ///< there is no such run
 
 /// What the kernels are told. `kVector`: rows of all matrices, parameters and slots may be moved a quad at a time.
 template <class T, bool kVector>
@@ -54,15 +54,18 @@ struct Params {
     float const* d_final;
     float* d_initial;
     float *dA, *dD, *ddelta_bias;
-    Link* links;    ///< for each kTileBlocks blocks
-    float* dt_sums; ///< [2][links][padded]: of the tile that goes on, of the one that comes from before
-    float* before;  ///< [links][d_state + 2][padded]: what the tile does to h, then h before the tile that comes from
-                    ///< before, then, in the first of run_links, the sums for dA, dD and ddelta_bias
-    float* behind;  ///< [links][d_state][padded]: what the tile does to a gradient, then the gradient behind the tile
+    Link* links;    ///< for each run_blocks blocks
+    float* dt_sums; ///< [2][links][padded]: of the run that goes on, of the one that comes from before
+    float* before;  ///< [links][d_state][padded]: what the run does to h, then h before the run that comes from before
+    float* behind;  ///< [links][d_state][padded]: what the run does to a gradient, then the gradient behind the run
                     ///< that goes on, then, if it starts its segment, the gradient before it
-    float* sums;    ///< [groups][rows of all blocks][state_groups][dB of kStates, dC of kStates]
+    float* carried; ///< [links][d_state][padded]: the gradient between two tiles, if there are many states
+    float const* states; ///< [blocks / kTileBlocks][d_state][d_inner]: h before a tile that does not start its segment
+    float* new_states;   ///< the same if they are not given; else null
+    float* sums;         ///< [groups][rows of all blocks][state_groups][dB of kStates, dC of kStates]
+    float* parameter_sums; ///< [links][d_state + 2][padded]: for dA, dD and ddelta_bias
     index_t link_count;
-    int run_links;   ///< that a CTA walks
+    int run_blocks;  ///< of the longest runs, and of a link: a power of two
     int chain_links; ///< that a CTA looks for the start of a chain in
     int d_inner;
     int d_state;
@@ -74,11 +77,14 @@ struct Params {
     bool accumulate_gate;
 
     __device__ __forceinline__ index_t slot_size() const { return static_cast<index_t>(d_state) * d_inner; }
-    __device__ __forceinline__ float* before_of(index_t link, int n) const {
-        return before + (link * (d_state + 2) + n) * padded;
+    __device__ __forceinline__ float* of_link(float* states_of_links, index_t link, int n) const {
+        return states_of_links + (link * d_state + n) * padded;
     }
-    __device__ __forceinline__ float* behind_of(index_t link, int n) const {
-        return behind + (link * d_state + n) * padded;
+    __device__ __forceinline__ index_t before_tile(index_t block, int n) const {
+        return (block / kTileBlocks * d_state + n) * d_inner;
+    }
+    __device__ __forceinline__ float* parameter_sums_of(index_t link, int n) const {
+        return parameter_sums + (link * (d_state + 2) + n) * padded;
     }
     __device__ __forceinline__ float* sums_of(int group, index_t block_row, int state_group) const {
         return sums + ((group * block_count * kBlockRows + block_row) * state_groups + state_group) * 2 * kStates;
@@ -88,49 +94,73 @@ struct Params {
 /// Up to kTileRows rows of a segment.
 struct Tile {
     index_t block; ///< its first one
+    index_t begin; ///< first row in the order of time
+    int step;      ///< from a row to the next in time
+    int rows;
+};
+
+/// Up to run_blocks blocks of a segment, whose tiles a CTA takes one after the other.
+struct Run {
+    index_t block; ///< its first one
     RowBlock first;
     int rows;
     int final; ///< slot of the gradient behind it, if it ends its segment; else negative
     bool starts;
     bool goes_on;
 
-    __device__ __forceinline__ index_t row(int i) const { return first.begin + static_cast<index_t>(first.step) * i; }
-    __device__ __forceinline__ index_t link() const { return block / kTileBlocks; }
+    __device__ __forceinline__ int tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+    __device__ __forceinline__ Tile tile(int i) const {
+        return {block + i * kTileBlocks, first.begin + static_cast<index_t>(first.step) * (i * kTileRows), first.step,
+                min(rows - i * kTileRows, kTileRows)};
+    }
 };
 
-/// Whether a tile starts at a block, and what it is. What is read is read at the same time.
-__device__ __forceinline__ bool find_tile(RowBlock const* blocks, index_t block_count, index_t block, Tile& tile) {
-    RowBlock const first = blocks[block];
-    RowBlock const second = blocks[min(block + 1, block_count - 1)];
-    index_t const third_offset = blocks[min(block + 2, block_count - 1)].offset;
-    bool const has_second = block + 1 < block_count && second.offset % kTileRows != 0;
-    tile.block = block;
-    tile.first = first;
-    tile.rows = has_second ? static_cast<int>(kBlockRows) + second.count : first.count;
-    tile.final = has_second ? second.final : first.final;
-    tile.starts = first.offset == 0;
-    tile.goes_on = block + (has_second ? 2 : 1) < block_count && (has_second ? third_offset : second.offset) > 0;
-    return first.offset % kTileRows == 0;
-}
-
-/// The tiles that start among the blocks of some links.
+/// The runs that start among the blocks of a link. Whole warps come along: each lane looks at one of 32 blocks.
 template <class T, bool kVector>
-class TileFinder {
+class RunFinder {
 public:
-    __device__ __forceinline__ TileFinder(Params<T, kVector> const& p_, index_t link, int links)
-        : p(p_), block(link * kTileBlocks), end(min(block + links * kTileBlocks, p_.block_count)) {}
+    __device__ __forceinline__ RunFinder(Params<T, kVector> const& p_, index_t link)
+        : p(p_), first(link * p_.run_blocks), unvisited(starts_from(first)) {}
 
-    __device__ __forceinline__ bool next(Tile& tile) {
-        while (block < end) {
-            if (find_tile(p.blocks, p.block_count, block++, tile)) { return true; }
+    __device__ __forceinline__ bool next(Run& run) {
+        while (unvisited == 0) {
+            chunk += 32;
+            if (chunk >= p.run_blocks) { return false; }
+            unvisited = starts_from(first + chunk);
         }
-        return false;
+        int const i = __ffs(static_cast<int>(unvisited)) - 1;
+        index_t const block = first + chunk + i;
+        if (chunk + i >= p.run_blocks || block >= p.block_count) { return false; }
+        unvisited &= unvisited - 1U;
+        index_t from = block + 1;
+        unsigned int behind = starts_from(from);
+        while (behind == 0) {
+            from += 32;
+            behind = starts_from(from);
+        }
+        index_t const end = from + __ffs(static_cast<int>(behind)) - 1;
+        RowBlock const last = p.blocks[end - 1];
+        run.block = block;
+        run.first = p.blocks[block];
+        run.rows = static_cast<int>((end - 1 - block) * kBlockRows) + last.count;
+        run.final = last.final;
+        run.starts = run.first.offset == 0;
+        run.goes_on = end < p.block_count && p.blocks[end].offset > 0;
+        return true;
     }
 
 private:
+    /// Bit i: block from + i starts a run, or does not exist.
+    __device__ __forceinline__ unsigned int starts_from(index_t from) const {
+        index_t const block = from + threadIdx.x % 32;
+        index_t const offset_mask = p.run_blocks * kBlockRows - 1;
+        return __ballot_sync(~0U, block >= p.block_count || (p.blocks[block].offset & offset_mask) == 0);
+    }
+
     Params<T, kVector> const& p;
-    index_t block;
-    index_t const end;
+    index_t const first;
+    int chunk = 0;
+    unsigned int unvisited;
 };
 
 /// Neighbouring elements of a row, as they lie in memory.

@@ -1,9 +1,9 @@
-// The walk: one tile's gradients, from h before it and the gradient of h behind it.
-// Four threads share two channels, four states each, and a warp has 16 channels. First through the tile in the order of
-// time, where h before every kStepRows rows is kept in shared memory. Then kStepRows rows at a time against it: their h
-// and decays once more, now into registers, and the gradients from their last row to their first. Sums over channels
-// and over states are those of lanes, which exchange halves of what they have until each has one sum. So that they need
-// not choose what to send, lanes hold their states, and their channels, in different orders.
+// The walk: the gradients of a run, tile by tile against the order of time, from h before each tile and the gradient of
+// h behind the run. Four threads share two channels, four states each, and a warp has 16 channels. First through the
+// tile in the order of time, where h before every kStepRows rows is kept in shared memory. Then kStepRows rows at a
+// time against it: their h and decays once more, now into registers, and the gradients from their last row to their
+// first. Sums over channels and over states are those of lanes, which exchange halves of what they have until each has
+// one sum. So that they need not choose what to send, lanes hold their states, and their channels, in different orders.
 #pragma once
 
 #include "kernels/selective_scan/selective_scan_backward_shared.cuh"
@@ -39,29 +39,40 @@ public:
         }
     }
 
-    /// h before a tile and the gradient behind it.
-    __device__ __forceinline__ void load(Tile const& tile) {
-        index_t const link = tile.link();
-        auto const slot = [&](float const* slots, int i) {
-            return slots != nullptr && i >= 0 ? slots + i * p.slot_size() : nullptr;
-        };
-        map().template load<kVector>(tile.starts ? slot(p.initial, tile.first.initial) : p.before_of(link, 0),
-                                     tile.starts ? p.d_inner : p.padded, h);
-        map().template load<kVector>(tile.goes_on ? p.behind_of(link, 0) : slot(p.d_final, tile.final),
-                                     tile.goes_on ? p.padded : p.d_inner, carried);
+    /// The gradient behind a run, as it lies in memory: `arrange_gradient` waits for it.
+    __device__ __forceinline__ void load_gradient(Run const& run, index_t link) {
+        float const* const slot =
+            p.d_final != nullptr && run.final >= 0 ? p.d_final + run.final * p.slot_size() : nullptr;
+        map().template load<kVector>(run.goes_on ? p.of_link(p.behind, link, 0) : slot,
+                                     run.goes_on ? p.padded : p.d_inner, carried);
+    }
+    /// The gradient between two tiles of many states.
+    __device__ __forceinline__ void load_carried(index_t link) {
+        map().template load<kVector>(p.of_link(p.carried, link, 0), p.padded, carried);
+    }
+    __device__ __forceinline__ void store_carried(index_t link) const {
+        map().store(carried, p.of_link(p.carried, link, 0), p.padded, false);
+    }
+    __device__ __forceinline__ void arrange_gradient() { map().arrange(carried); }
+
+    /// h before a tile.
+    __device__ __forceinline__ void load_state(Run const& run, int tile) {
+        bool const starts = tile == 0 && run.starts;
+        float const* const slot =
+            p.initial != nullptr && run.first.initial >= 0 ? p.initial + run.first.initial * p.slot_size() : nullptr;
+        map().template load<kVector>(starts ? slot : p.states + p.before_tile(run.block + tile * kTileBlocks, 0),
+                                     p.d_inner, h);
     }
 
     /// Leaves slots whose sums have all come.
     __device__ __forceinline__ void run(int rows) {
         int const steps = (rows + kStepRows - 1) / kStepRows;
         map().arrange(h);
-        map().arrange(carried);
         sweep(steps);
 #pragma unroll 1
         for (int step = steps - 1; step >= 0; --step) {
             go_back(step);
         }
-        store_initial(s.tile);
     }
 
     /// Of a tile, behind a __syncthreads.
@@ -90,7 +101,15 @@ public:
 
     /// Of the tiles so far. `add`: to those of tiles before.
     __device__ __forceinline__ void store_dA(index_t link, bool add) const {
-        map().store(dA, p.before_of(link, 0), p.padded, add);
+        map().store(dA, p.parameter_sums_of(link, 0), p.padded, add);
+    }
+
+    /// What d_initial gets: of a segment of several runs only later, since d_final may be the same memory.
+    __device__ __forceinline__ void store_initial(Run const& run, index_t link) const {
+        if (!run.starts || p.d_initial == nullptr || run.first.initial < 0) { return; }
+        map().store_existing(
+            carried, run.goes_on ? p.of_link(p.behind, link, 0) : p.d_initial + run.first.initial * p.slot_size(),
+            run.goes_on ? p.padded : p.d_inner);
     }
 
 private:
@@ -231,14 +250,6 @@ private:
             slot.A[r + lane.later_row][lane.warp_channel(0)] = sums[1];
             s.rows.steps[row][lane.channel(0)].y = sums[2];
         }
-    }
-
-    /// What d_initial gets: of a segment of several tiles only later, since d_final may be the same memory.
-    __device__ __forceinline__ void store_initial(Tile const& tile) const {
-        if (!tile.starts || p.d_initial == nullptr || tile.first.initial < 0) { return; }
-        map().store_existing(
-            carried, tile.goes_on ? p.behind_of(tile.link(), 0) : p.d_initial + tile.first.initial * p.slot_size(),
-            tile.goes_on ? p.padded : p.d_inner);
     }
 
     __device__ __forceinline__ StreamMap map() const { return StreamMap(p, lane, group, n0); }

@@ -232,6 +232,7 @@ public:
 #pragma unroll 1
         for (int first = 0; first < tile.rows; first += kRows, odd ^= 1) {
             Stage<T>& here = s.stages[odd];
+            keep(first, 0, h);
             wait_for_copies();
             __syncthreads(); // all have come, and all are through with the rows before
             if (first + kRows < tile.rows) { start(first + kRows, s.stages[odd ^ 1], staged); }
@@ -266,6 +267,9 @@ public:
         Stage<T>& here = s.stages[0];
 #pragma unroll 1
         for (int first = 0; first < tile.rows; first += kRows) {
+            for (int n0 = 0; n0 < p.d_state; n0 += kStates) {
+                keep(first, n0, reinterpret_cast<float(&)[kStates]>(states[n0]));
+            }
             start(first, here, false);
             wait_for_copies();
             __syncwarp();
@@ -380,6 +384,19 @@ private:
         }
     }
 
+    /// For a backward pass.
+    __device__ __forceinline__ void keep(int first, int n0, float const (&h)[kStates]) const {
+        static_assert(kScanTileRows % kScanStateRows == 0 && kScanStateRows % kRows == 0);
+        bool const starts = tile.starts && first == 0;
+        if (p.kept_states == nullptr || first % kScanStateRows != 0 || starts || !place.exists) { return; }
+        index_t const at = (tile.block * kBlockRows + first) / kScanStateRows;
+        float* const to = p.kept_states + at * p.slot_size() + place.e;
+#pragma unroll
+        for (int n = 0; n < kStates; ++n) {
+            if (n0 + n < p.d_state) { to[static_cast<index_t>(n0 + n) * p.d_inner] = h[n]; }
+        }
+    }
+
     /// A full tile's comes from the chain, so that a record in pieces gets the same bits.
     __device__ __forceinline__ void store_final(int n0, float const (&h)[kStates]) const {
         if (tile.full() || tile.final < 0 || !place.exists) { return; }
@@ -473,7 +490,8 @@ Params<T> make_params(SelectiveScanCudaArgs const& a, ScanChain const& chain) {
             static_cast<int>(a.d_state),
             static_cast<int>((a.u.cols + kThreads - 1) / kThreads),
             channels_fit(a),
-            vectors_fit(a.B) && vectors_fit(a.C)};
+            vectors_fit(a.B) && vectors_fit(a.C),
+            a.kept_states};
 }
 
 template <class T, bool kGated, bool kAccumulate, bool kDtIsReady>

@@ -10,6 +10,14 @@ namespace strandwave {
 /// Rows of a tile: what one thread walks. A record may be cut into calls at multiples of it without a change of bits.
 inline constexpr index_t kScanTileRows = 256;
 
+/// A backward pass starts from the state before every so many rows of a record.
+inline constexpr index_t kScanStateRows = 32;
+
+/// Floats of SelectiveScanCudaArgs::kept_states.
+inline index_t scan_kept_states(index_t blocks, index_t d_inner, index_t d_state) {
+    return (blocks * kBlockRows + kScanStateRows - 1) / kScanStateRows * d_inner * d_state;
+}
+
 /// Rows of one record whose tiles a GPU with so many multiprocessors walks all at the same time. With a few more, a
 /// second round runs nearly empty.
 index_t scan_wave_rows(index_t d_inner, int multiprocessors);
@@ -65,6 +73,10 @@ struct SelectiveScanCudaArgs {
     bool delta_is_dt = false;
     /// False: no segment has kScanTileRows rows or more, so that there are no tiles to chain. True is always right.
     bool full_tiles = true;
+    /// Out, for the backward pass: h before every kScanStateRows-th row of a segment but its first, [N, E] each, the
+    /// one before block b at b * kBlockRows / kScanStateRows; what stands for no such row is left alone. Null: not
+    /// wanted.
+    float* kept_states = nullptr;
 };
 
 void selective_scan_cuda(SelectiveScanCudaArgs const& args, ScanChain const& chain, GpuStream stream);

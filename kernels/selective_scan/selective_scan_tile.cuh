@@ -36,6 +36,7 @@ struct Params {
     int groups;           ///< of channels
     bool vector_channels; ///< rows of u, delta, z and y may be moved 16 bytes at a time
     bool vector_states;   ///< rows of B and C too
+    float* kept_states;   ///< null: not wanted
 
     __device__ __forceinline__ index_t slot_size() const { return static_cast<index_t>(d_state) * d_inner; }
 };

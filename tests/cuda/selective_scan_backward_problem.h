@@ -28,6 +28,8 @@ struct Options {
     bool accumulate_gate = false;
     bool wants_y = true;
     DType states_type = DType::f64; ///< of B and C; f64: that of u
+    index_t run_rows = 256;
+    bool keeps_states = false; ///< those of a forward pass are handed over
 };
 
 inline std::size_t size(index_t i) { return static_cast<std::size_t>(i); }
@@ -127,6 +129,7 @@ struct Problem {
         args.d_initial = d_initial.data();
         args.accumulate_gate = options.accumulate_gate;
         args.delta_is_dt = options.delta_is_dt;
+        args.run_rows = options.run_rows;
         args.du = du.view();
         args.ddelta = ddelta.view();
         args.dB = dB.view();
@@ -143,18 +146,52 @@ struct Problem {
         return args;
     }
 
-    static void run(SelectiveScanBackwardCudaArgs args, std::vector<PackedSegment> const& segments, bool reverse) {
+    /// What the forward pass keeps, poison elsewhere.
+    static void keep_states(SelectiveScanBackwardCudaArgs const& b, DeviceArray<float> const& kept) {
+        DeviceMemory const y(b.u.rows * b.u.cols * dtype_bytes(b.u.dtype));
+        DeviceArray<float> const states(kSlots * b.d_state * b.u.cols);
+        copy_on_device(states.data(), b.initial, states.size() * dtype_bytes(DType::f32), nullptr);
+        SelectiveScanCudaArgs args;
+        args.u = b.u;
+        args.delta = b.delta;
+        args.B = b.B;
+        args.C = b.C;
+        args.z = b.z;
+        args.y = {y.data(), b.u.dtype, b.u.rows, b.u.cols};
+        args.A = b.A;
+        args.D = b.D;
+        args.delta_bias = b.delta_bias;
+        args.d_state = b.d_state;
+        args.blocks = b.blocks;
+        args.block_count = b.block_count;
+        args.state = states.data();
+        args.delta_is_dt = b.delta_is_dt;
+        args.kept_states = kept.data();
+        fill_bytes(kept.data(), 0xff, kept.size() * dtype_bytes(DType::f32), nullptr);
+        selective_scan_cuda(args, ScanChain(b.block_count, b.u.cols, b.d_state), nullptr);
+        download(kept.data(), 1); // y and states are needed until then
+    }
+
+    static void run(SelectiveScanBackwardCudaArgs args, std::vector<PackedSegment> const& segments, bool reverse,
+                    bool keeps_states = false) {
         auto const host_blocks = cut_into_blocks(segments, reverse);
         auto const count = static_cast<index_t>(host_blocks.size());
         auto const blocks = upload(host_blocks.data(), count);
         args.blocks = blocks.data();
         args.block_count = count;
+        DeviceArray<float> const kept(keeps_states ? scan_kept_states(count, args.u.cols, args.d_state) : 0);
+        if (keeps_states) {
+            keep_states(args, kept);
+            args.kept_states = kept.data();
+        }
         ScanBackwardScratch const scratch(args.u.rows, count, args.u.cols, args.d_state);
         fill_bytes(scratch.data(), 0xff, scratch.bytes(), nullptr);
         selective_scan_backward_cuda(args, scratch, nullptr);
         download(blocks.data(), count); // they are needed until the gradients are there
     }
-    void run(std::vector<PackedSegment> const& segments) { run(gpu_args(), segments, options.reverse); }
+    void run(std::vector<PackedSegment> const& segments) {
+        run(gpu_args(), segments, options.reverse, options.keeps_states);
+    }
 
     float const* slot(GuardedMatrix& slots, std::int32_t i) const {
         return i < 0 ? nullptr : slots.data() + i * d_state * d_inner;
