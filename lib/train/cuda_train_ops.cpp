@@ -61,6 +61,7 @@ public:
         enter();
         parts_->stream.wait();
         parts_->replays.clear();
+        d_inner_ = c.d_inner;
         index_t const blocks = c.rows / kBlockRows + c.segments;
         parts_->chain = ScanChain(blocks, c.d_inner, c.d_state);
         parts_->backward = ScanBackwardScratch(c.rows, blocks, c.d_inner, c.d_state);
@@ -95,6 +96,7 @@ public:
         for (bool const reverse : {false, true}) {
             auto const blocks = cut_into_blocks(segments, reverse);
             block_count_ = static_cast<index_t>(blocks.size());
+            run_rows_ = scan_backward_run_rows(blocks, d_inner_);
             upload(parts_->blocks[reverse].data(), blocks.data(),
                    block_count_ * static_cast<index_t>(sizeof(RowBlock)));
         }
@@ -181,6 +183,9 @@ public:
     void project_dt(Matrix x, Matrix weight, float const* bias, Matrix delta) override {
         dt_projection_cuda({x, weight.data, bias, delta}, stream());
     }
+    index_t kept_states(TrainCapacity const& c) const override {
+        return scan_kept_states(c.rows / kBlockRows + c.segments, c.d_inner, c.d_state);
+    }
     void scan(ScanCall const& call, Matrix y, bool accumulate) override {
         SelectiveScanCudaArgs args;
         args.u = call.u;
@@ -197,6 +202,7 @@ public:
         args.state = call.state;
         args.accumulate = accumulate;
         args.delta_is_dt = true;
+        args.kept_states = call.kept_states;
         selective_scan_cuda(args, parts_->chain, stream());
     }
     void scan_backward(ScanBackwardCall const& call) override {
@@ -213,6 +219,8 @@ public:
         args.d_state = f.d_state;
         args.blocks = blocks(f.reverse);
         args.block_count = block_count_;
+        args.run_rows = run_rows_;
+        args.kept_states = f.kept_states;
         args.initial = f.state;
         args.d_final = call.d_state;
         args.d_initial = call.d_state;
@@ -295,7 +303,9 @@ private:
     Device device_;
     DType dtype_;
     std::unique_ptr<Parts> parts_;
+    index_t d_inner_ = 0;
     index_t block_count_ = 0;
+    index_t run_rows_ = 0; ///< of scan_backward
     index_t pool_count_ = 0;
 };
 

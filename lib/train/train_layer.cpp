@@ -3,7 +3,7 @@
 namespace strandwave {
 
 LayerActivations::LayerActivations(ModelConfig const& c, LayerParameters const& layer, DType type, index_t rows,
-                                   MatrixStore& store)
+                                   index_t states, MatrixStore& store)
     : normed(store.matrix(type, rows, c.d_model)) {
     index_t const dbc_cols = c.dt_rank + 2 * c.d_state;
     for (auto const& branch : layer.branches) {
@@ -15,6 +15,7 @@ LayerActivations::LayerActivations(ModelConfig const& c, LayerParameters const& 
             m.dbc = store.matrix(type, rows, dbc_cols);
             m.dbc_n = c.mixer_rms_epsilon ? store.matrix(type, rows, dbc_cols) : m.dbc;
             m.delta = store.matrix(type, rows, c.d_inner);
+            m.states = states > 0 ? store.array<float>(states) : nullptr;
             b.mixers.push_back(m);
         }
     }
@@ -172,6 +173,7 @@ ScanCall TrainLayer::scan_call(Pass const& pass, std::size_t branch, std::size_t
     call.d_state = config_.d_state;
     call.reverse = weights.reverse;
     call.state = pass.run.state.scan;
+    call.kept_states = m.states;
     return call;
 }
 

@@ -9,10 +9,11 @@ namespace strandwave {
 /// What a layer's forward pass leaves for its backward pass. With recomputation one serves all layers.
 struct LayerActivations {
     struct Mixer {
-        Matrix u;     ///< [rows, d_inner] behind the convolution
-        Matrix dbc;   ///< [rows, dt_rank + 2 d_state] out of x_proj
-        Matrix dbc_n; ///< its normed form (Falcon-Mamba); else dbc itself
-        Matrix delta; ///< [rows, d_inner] as TrainOps::project_dt leaves it
+        Matrix u;                ///< [rows, d_inner] behind the convolution
+        Matrix dbc;              ///< [rows, dt_rank + 2 d_state] out of x_proj
+        Matrix dbc_n;            ///< its normed form (Falcon-Mamba); else dbc itself
+        Matrix delta;            ///< [rows, d_inner] as TrainOps::project_dt leaves it
+        float* states = nullptr; ///< of the scan, see ScanCall::kept_states
     };
     struct Branch {
         Matrix xz; ///< [rows, 2 d_inner]
@@ -21,7 +22,8 @@ struct LayerActivations {
     Matrix normed; ///< [rows, d_model], behind the dropout
     std::vector<Branch> branches;
 
-    LayerActivations(ModelConfig const& config, LayerParameters const& layer, DType type, index_t rows,
+    /// `states`: TrainOps::kept_states, or 0 where the scan's are not kept.
+    LayerActivations(ModelConfig const& config, LayerParameters const& layer, DType type, index_t rows, index_t states,
                      MatrixStore& store);
 };
 

@@ -25,9 +25,12 @@ struct TrainModel::Activations {
     LayerScratch scratch;
     Matrix d_residual; ///< [rows, d_model] f32
 
-    Activations(ModelParameters const& model, TrainModelOptions const& options, index_t rows, TrainOps& ops)
-        : store(ops), scratch(model.config, ops.activation(), rows, ops, store) {
+    Activations(ModelParameters const& model, TrainModelOptions const& options, TrainCapacity const& capacity,
+                TrainOps& ops)
+        : store(ops), scratch(model.config, ops.activation(), capacity.rows, ops, store) {
         auto const& c = model.config;
+        index_t const rows = capacity.rows;
+        index_t const states = options.recompute ? 0 : ops.kept_states(capacity);
         tokens = store.array<std::int32_t>(c.frame_length > 0 ? 0 : rows);
         if (c.frame_length > 0) {
             frames = store.matrix(DType::f32, rows, c.frame_length);
@@ -40,7 +43,7 @@ struct TrainModel::Activations {
         }
         std::size_t const kept = options.recompute ? 1 : model.layers.size();
         for (std::size_t i = 0; i < kept && i < model.layers.size(); ++i) {
-            layers.emplace_back(c, model.layers[i], ops.activation(), rows, store);
+            layers.emplace_back(c, model.layers[i], ops.activation(), rows, states, store);
         }
         d_residual = store.matrix(DType::f32, rows, c.d_model);
     }
@@ -90,7 +93,7 @@ void TrainModel::grow(index_t rows, index_t records) {
     capacity.vocab_size = config_.vocab_size;
     capacity.outputs = (*p_.model)[p_.model->head_weight].rows;
     ops_.reserve(capacity);
-    a_ = std::make_unique<Activations>(*p_.model, options_, row_capacity_, ops_);
+    a_ = std::make_unique<Activations>(*p_.model, options_, capacity, ops_);
     head_.reserve(row_capacity_, record_capacity_);
 }
 

@@ -65,7 +65,8 @@ struct ScanCall {
     float const* delta_bias = nullptr;
     index_t d_state = 0;
     bool reverse = false;
-    float* state = nullptr; ///< [slots][d_state, d_inner]; null: records carry nothing
+    float* state = nullptr;       ///< [slots][d_state, d_inner]; null: records carry nothing
+    float* kept_states = nullptr; ///< TrainOps::kept_states of them: `scan` fills, `scan_backward` reads; null: none
 };
 struct ScanBackwardCall {
     ScanCall forward;
@@ -123,6 +124,8 @@ public:
     virtual void conv_backward(ConvBackwardCall const& call) = 0;
     /// delta = x weight^T, made ready for `scan`: on a GPU with bias and softplus, on the processor without.
     virtual void project_dt(Matrix x, Matrix weight, float const* bias, Matrix delta) = 0;
+    /// Floats that make a scan's backward pass faster if they are kept for it; 0: none.
+    virtual index_t kept_states(TrainCapacity const& /*capacity*/) const { return 0; }
     virtual void scan(ScanCall const& call, Matrix y, bool accumulate) = 0;
     virtual void scan_backward(ScanBackwardCall const& call) = 0;
 
