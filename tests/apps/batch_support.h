@@ -62,19 +62,23 @@ protected:
         }
         return files;
     }
-    /// Names of files that are not in both folders with the same bytes.
+    /// The first few names of files that are not in both folders with the same bytes.
     std::string differences(Path const& one, Path const& other) const {
         auto const first = contents(one);
         auto const second = contents(other);
-        std::string names;
+        Strings names;
         for (auto const& [name, bytes] : first) {
             auto const found = second.find(name);
-            if (found == second.end() || found->second != bytes) { names += name + "\n"; }
+            if (found == second.end() || found->second != bytes) { names.push_back(name); }
         }
         for (auto const& [name, bytes] : second) {
-            if (first.count(name) == 0) { names += name + "\n"; }
+            if (first.count(name) == 0) { names.push_back(name); }
         }
-        return names;
+        std::string text;
+        for (std::size_t i = 0; i < names.size() && i < 5; ++i) {
+            text += names[i] + "\n";
+        }
+        return names.size() > 5 ? text + "and others, in all " + std::to_string(names.size()) : text;
     }
     bool has(Path const& name) const { return std::filesystem::exists(path() / name); }
 
