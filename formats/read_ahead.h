@@ -50,7 +50,9 @@ public:
     Block* next() {
         std::unique_lock lock(mutex_);
         used_ = given_;
-        freed_.notify_one();
+        lock.unlock();
+        freed_.notify_one(); // without the lock, which who is woken wants next
+        lock.lock();
         auto& slot = slots_[given_ % slots_.size()];
         made_.wait(lock, [&] { return given_ < fetched_ ? slot.made : ended_; });
         if (given_ == fetched_ && error_) { std::rethrow_exception(error_); }
@@ -73,10 +75,12 @@ private:
             try {
                 work_(slot->block);
             } catch (...) { error = std::current_exception(); }
-            std::lock_guard const lock(mutex_);
+            std::unique_lock lock(mutex_);
             slot->error = error;
             slot->made = true;
-            if (slot == &slots_[given_ % slots_.size()]) { made_.notify_one(); }
+            bool const is_next = slot == &slots_[given_ % slots_.size()];
+            lock.unlock();
+            if (is_next) { made_.notify_one(); }
         }
     }
 
