@@ -41,8 +41,8 @@ bool decompress_block(libdeflate_decompressor* decompressor, unsigned char const
 
 } // namespace
 
-void BgzfRun::FreeDecompressor::operator()(libdeflate_decompressor* decompressor) const noexcept {
-    libdeflate_free_decompressor(decompressor);
+void BgzfRun::FreeDecompressor::operator()(libdeflate_decompressor* used) const noexcept {
+    libdeflate_free_decompressor(used);
 }
 
 bool BgzfBlocks::fetch(BgzfRun& run) {

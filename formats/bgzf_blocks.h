@@ -18,7 +18,7 @@ struct BgzfRun : TextBlock {
         std::size_t text_size;   ///< that it claims
     };
     struct FreeDecompressor {
-        void operator()(libdeflate_decompressor* decompressor) const noexcept;
+        void operator()(libdeflate_decompressor* used) const noexcept;
     };
 
     std::unique_ptr<unsigned char[]> compressed; ///< made by the first fetch
