@@ -26,7 +26,7 @@ set(table
 # Single files that may include more than their room.
 set(exception_lib/core/threads.cpp "^(oneapi/)?tbb/")
 
-set(system_headers "^(sys/[a-z]+|unistd|fcntl|sched|signal|poll|termios|spawn|dlfcn|glob|immintrin)\\.h$") # in .cpp files only
+set(system_headers "^(sys/[a-z]+|unistd|fcntl|sched|signal|poll|termios|spawn|dlfcn|glob|semaphore|immintrin)\\.h$") # in .cpp files only
 # Of no op: which instruction set all of them run on, and what their CUDA headers share.
 set(shared_kernel_headers "^kernels/(simd/simd_target|cuda/[a-z_]+)\\.h$")
 set(max_lines 600)
