@@ -50,7 +50,8 @@ std::shared_ptr<GradientExchange> exchange_of(std::size_t replicas) {
     static auto* const known = new std::map<std::size_t, std::shared_ptr<GradientExchange>>; // CUDA is gone at the end
     auto& exchange = (*known)[replicas];
     std::vector<Device> gpus;
-    for (auto const& gpu : find_gpus().value()) {
+    auto const found = find_gpus().value();
+    for (auto const& gpu : found) {
         if (gpus.size() < replicas) { gpus.push_back({gpu.index}); }
     }
     if (!exchange) { exchange = make_nccl_exchange(gpus); }

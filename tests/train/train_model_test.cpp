@@ -149,7 +149,7 @@ TEST_P(TrainModels, GradientsAreThoseOfTheLoss) {
     }
 }
 
-TEST_P(TrainModels, RecomputationChangesNoBit) {
+TEST_P(TrainModels, RecomputationChangesNothing) {
     auto const& shape = GetParam();
     auto const tensors = shape.tensors(12);
     independent::Tensors results[2];
@@ -165,7 +165,13 @@ TEST_P(TrainModels, RecomputationChangesNoBit) {
         results[recompute] = model.gradients();
     }
     for (auto const& [name, gradient] : results[0]) {
-        EXPECT_EQ(gradient.values, results[1].at(name).values) << name;
+        auto const& again = results[1].at(name).values;
+        if (test::load_options().device.is_gpu()) {
+            // States before every 32nd row come from another order of fp32 sums, of some 32 rows.
+            EXPECT_LE(test::relative_error(again, gradient.values), 32 * 1.2e-7) << name;
+        } else {
+            EXPECT_EQ(gradient.values, again) << name;
+        }
     }
 }
 
