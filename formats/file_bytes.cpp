@@ -83,7 +83,7 @@ FileBytes open_file_bytes(std::filesystem::path const& path) {
     if (known && may_wait(status)) { open_pipes().add(descriptor, status); }
     if (known && S_ISDIR(status.st_mode)) {
         close(descriptor);
-        throw Error(ErrorCode::io, name + ": is a directory; name the files in it");
+        throw Error(ErrorCode::io, name + ": is a directory; name the files in it, or give it to `strandwave batch`");
     }
     FileBytes file(hdopen(descriptor, "r"));
     if (!file) {
