@@ -45,7 +45,7 @@ public:
         if (decoder_->takes(pieces)) {
             collect_all();
             auto& lane = lanes_[static_cast<std::size_t>(pieces[0].lane)];
-            plans_.push_back({{}, decoder_->feed(input, pieces[0], lane)});
+            plans_.push_back({{}, decoder_->feed(input, pieces[0], lane), false});
             return;
         }
         decoder_->wait();
@@ -59,16 +59,24 @@ public:
         try {
             run(plans_.back(), input);
         } catch (...) {
-            drop_last_plan();
+            abandon(plans_.back());
+            plans_.pop_back();
             throw;
         }
     }
 
     std::vector<RecordResult> finish() override {
         use_gpu(parts_.device.gpu);
-        collect(&plans_.front());
-        if (lost_) { throw Error(ErrorCode::device, parts_.device.name() + ": failed in an earlier feed"); }
-        auto results = std::move(plans_.front().results);
+        auto& plan = plans_.front();
+        try {
+            collect(plan);
+            if (plan.lost) { throw Error(ErrorCode::device, parts_.device.name() + ": failed in the meantime"); }
+        } catch (...) {
+            abandon(plan);
+            plans_.pop_front();
+            throw;
+        }
+        auto results = std::move(plan.results);
         plans_.pop_front();
         return results;
     }
@@ -126,33 +134,36 @@ private:
     void collect_track(std::size_t track) {
         auto* const plan = std::exchange(running_[track], nullptr);
         if (plan == nullptr) { return; }
-        lost_ = true; // unless it comes back
-        tracks_[track]->collect(plan->results);
-        lost_ = false;
+        try {
+            tracks_[track]->collect(plan->results);
+        } catch (...) {
+            plan->lost = true;
+            throw;
+        }
     }
 
     /// Waits for what is under way of a plan.
-    void collect(CudaFeedPlan const* plan) {
+    void collect(CudaFeedPlan const& plan) {
         for (std::size_t i = 0; i < kTracks; ++i) { // in the order of their steps
             std::size_t const track = (next_ + i) % kTracks;
-            if (running_[track] == plan) { collect_track(track); }
+            if (running_[track] == &plan) { collect_track(track); }
         }
     }
 
     void collect_all() {
         for (auto const& plan : plans_) {
-            collect(&plan);
+            collect(plan);
         }
     }
 
-    void drop_last_plan() {
+    /// Waits for what is under way of a plan, and forgets it.
+    void abandon(CudaFeedPlan const& plan) {
         for (std::size_t i = 0; i < kTracks; ++i) {
-            if (running_[i] == &plans_.back()) {
+            if (running_[i] == &plan) {
                 running_[i] = nullptr;
                 tracks_[i]->abandon();
             }
         }
-        plans_.pop_back();
     }
 
     /// Steps of so many rows; if the GPU has not the memory, of fewer, if that will do.
@@ -210,7 +221,6 @@ private:
     std::unique_ptr<CudaDecoder> decoder_;
     std::deque<CudaFeedPlan> plans_;                  ///< of feeds that are started and not finished
     std::array<CudaFeedPlan*, kTracks> running_ = {}; ///< whose step is in each track; null: none
-    bool lost_ = false;                               ///< results, to a failure of the GPU
     std::size_t next_ = 0;                            ///< the track whose turn it is
     std::size_t carrier_ = 0;                         ///< the track that ran the last step which carried state
 };

@@ -49,6 +49,7 @@ struct StepLimits {
 struct CudaFeedPlan {
     std::vector<CudaStep> steps;
     std::vector<RecordResult> results; ///< without their vectors
+    bool lost = false;                 ///< some of the vectors, to a failure of the GPU
 };
 
 /// Cuts a feed of pieces with carried state. `lanes` are brought up to date.
