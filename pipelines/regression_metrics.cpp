@@ -16,14 +16,17 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 using Weights = std::span<index_t const>; ///< how often each row counts
 
+/// Summed from the first value that counts on, so that equal values have no spread around their mean.
 double mean(std::span<double const> values, Weights weights) {
+    auto const counts = std::find_if(weights.begin(), weights.end(), [](index_t weight) { return weight > 0; });
+    double const first = values[static_cast<std::size_t>(counts - weights.begin())];
     double sum = 0;
     double count = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
-        sum += static_cast<double>(weights[i]) * values[i];
+        sum += static_cast<double>(weights[i]) * (values[i] - first);
         count += static_cast<double>(weights[i]);
     }
-    return sum / count;
+    return first + sum / count;
 }
 
 double correlation(std::span<double const> x, std::span<double const> y, Weights weights) {

@@ -30,8 +30,11 @@ LabelScale label_scale(std::span<float const> labels) {
     if (labels.empty()) { throw Error(ErrorCode::invalid_argument, "there are no labels to learn"); }
     auto const n = static_cast<double>(labels.size());
     LabelScale scale;
+    // From the first label on, so that the mean of equal labels is that label to the bit.
+    auto const first = static_cast<double>(labels.front());
+    scale.mean = first;
     for (float const label : labels) {
-        scale.mean += static_cast<double>(label) / n;
+        scale.mean += (static_cast<double>(label) - first) / n;
     }
     double squares = 0;
     for (float const label : labels) {

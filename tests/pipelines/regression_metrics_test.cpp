@@ -53,6 +53,9 @@ TEST(RegressionMetrics, WhatDoesNotExistIsNotANumber) {
     auto const same = scores({4, 4}, {3, 5});
     EXPECT_EQ(same.rmse, 1);
     EXPECT_TRUE(std::isnan(same.r2) && std::isnan(same.pearson));
+    auto const tenths = regression_metrics({Numbers(3, 0.1), Numbers{1, 2, 3}}); // their sum is not 0.3
+    EXPECT_TRUE(std::isnan(tenths.scores.r2) && std::isnan(tenths.scores.pearson));
+    EXPECT_TRUE(std::isnan(tenths.r2.low) && std::isnan(tenths.pearson.low)) << "nor has any resample";
     EXPECT_TRUE(std::isnan(regression_metrics({Numbers{1}, Numbers{2}}).rmse.low)) << "one row has no interval";
 }
 
