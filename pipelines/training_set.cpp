@@ -4,6 +4,8 @@
 #include "lib/core/memory.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -88,9 +90,9 @@ private:
         }
         if (options_.target == TargetKind::values) {
             auto const value = label_value(*label);
-            if (!value) {
-                fail(unit, {ErrorCode::malformed_input,
-                            unit.file + ": record " + unit.name + ": its label '" + *label + "' is not a number"});
+            if (!value || std::abs(*value) > std::numeric_limits<float>::max()) {
+                fail(unit, {ErrorCode::malformed_input, unit.file + ": record " + unit.name + ": its label '" + *label +
+                                                            "' is not a number" + (value ? " of fp32" : "")});
                 return false;
             }
             example_.value = static_cast<float>(*value);

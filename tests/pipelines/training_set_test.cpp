@@ -54,15 +54,17 @@ TEST_F(TrainingSetTest, GivenClassesKeepTheirOrderAndOthersFail) {
 }
 
 TEST_F(TrainingSetTest, ValuesAreNumbers) {
-    write("train.csv", "sequence,label\nACGT,1.5\nAC,high\nG,-2\n");
+    write("train.csv", "sequence,label\nACGT,1.5\nAC,high\nG,-2\nGG,-1e39\n");
     options.target = TargetKind::values;
     auto const set = read("header");
     ASSERT_EQ(set.size(), 2);
     EXPECT_EQ(set[0].value, 1.5F);
     EXPECT_EQ(set[1].value, -2.0F);
     EXPECT_EQ(set[1].name, "train_3");
-    ASSERT_EQ(failures.size(), 1U);
+    ASSERT_EQ(failures.size(), 2U);
     EXPECT_NE(failures[0].error.message().find("record train_2: its label 'high' is not a number"), std::string::npos);
+    EXPECT_NE(failures[1].error.message().find("record train_4: its label '-1e39' is not a number of fp32"),
+              std::string::npos);
 }
 
 TEST_F(TrainingSetTest, NothingIsLeftOutInSilence) {
