@@ -139,8 +139,8 @@ ExitCode run(ProbeFlags const& flags) {
     }
     LinearProbeOptions fit = flags.fit;
     fit.groups = embeddings.records();
-    auto const probe =
-        fit_linear_probe(embeddings.features(), embeddings.labels(classes), static_cast<index_t>(classes.size()), fit);
+    auto const truth = embeddings.labels(classes);
+    auto const probe = fit_linear_probe(embeddings.features(), truth, static_cast<index_t>(classes.size()), fit);
 
     write_classifier_config(flags.model.directory, directory.staging(), classes);
     write_classifier_weights(flags.model.directory, directory.staging(), probe.weight, probe.bias);
@@ -150,8 +150,7 @@ ExitCode run(ProbeFlags const& flags) {
     print_line("fitted", probe.fitted_correct, probe.fitted_rows);
     print_line("held out", probe.validation_correct, probe.validation_rows);
     if (flags.neighbours > 0) {
-        print_line("held out, neighbours",
-                   right_by_neighbours(probe, embeddings.features(), embeddings.labels(classes), flags.neighbours),
+        print_line("held out, neighbours", right_by_neighbours(probe, embeddings.features(), truth, flags.neighbours),
                    probe.validation_rows);
     }
     print_confusion(probe, classes);

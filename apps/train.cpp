@@ -12,7 +12,6 @@
 #include <cmath>
 #include <memory>
 #include <sstream>
-#include <unistd.h>
 
 namespace strandwave {
 namespace {
