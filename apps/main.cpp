@@ -20,8 +20,9 @@ void add_commands(CLI::App& program, CommandResult& result) {
         std::string const backends = STRANDWAVE_HAS_CUDA ? "cpu, cuda" : "cpu";
         return "strandwave " STRANDWAVE_VERSION "\nbackends: " + backends + "\nSIMD target: " + simd_target_name();
     });
-    program.footer("`strandwave COMMAND --help` shows the options of a command, their units and defaults, and an "
-                   "example.\nExit code: 0 all done, 1 some records failed, 2 usage or set-up, 130 and 143 interrupted.");
+    program.footer(
+        "`strandwave COMMAND --help` shows the options of a command, their units and defaults, and an "
+        "example.\nExit code: 0 all done, 1 some records failed, 2 usage or set-up, 130 and 143 interrupted.");
     add_classify_command(program, result);
     add_batch_command(program, result);
     add_merge_command(program, result);
