@@ -188,6 +188,16 @@ TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t s
     return options;
 }
 
+TrainingLoopOptions loop_options(TrainFlags const& flags, Score score, index_t steps, TrainingSource const& source) {
+    auto loop = flags.loop;
+    loop.steps = steps;
+    loop.accumulate = flags.accumulate;
+    loop.score = score;
+    if (loop.validate_every == 0) { loop.validate_every = flags.synthetic.empty() ? source.steps_per_epoch() : steps; }
+    if (loop.checkpoint_every == 0) { loop.checkpoint_every = loop.validate_every; }
+    return loop;
+}
+
 ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     Score const score = score_of(flags);
     auto const devices = wanted_devices(flags.compute.device, flags.log);
@@ -224,12 +234,7 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
          << ", dtype " << dtype_name(options.dtype) << ", threads " << threads.count();
     log_line(flags.log, line.str());
     Trainer trainer(parameters, checkpoint.state, threads, options);
-    auto loop = flags.loop;
-    loop.steps = steps;
-    loop.accumulate = flags.accumulate;
-    loop.score = score;
-    if (loop.validate_every == 0) { loop.validate_every = flags.synthetic.empty() ? source->steps_per_epoch() : steps; }
-    if (loop.checkpoint_every == 0) { loop.checkpoint_every = loop.validate_every; }
+    auto const loop = loop_options(flags, score, steps, *source);
     TrainingLog log(flags.log, folder.training(), checkpoint.state.step, steps, options.model.objective);
     Listener listener(folder, parameters, store, log, trainer, label_scale);
     bool const done = run_training(trainer, threads, source->data(), loop, checkpoint, listener);
