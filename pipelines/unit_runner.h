@@ -73,7 +73,8 @@ public:
 /// The same model, once for each device that computes; the first one's head makes the logits.
 using Models = std::span<std::shared_ptr<Model const> const>;
 
-/// Feeds that are in memory for each model: one is packed, one waits for the model, one is in it, one is handed out.
+/// Feeds that are in memory for each model: one is packed, one waits for the model (on a GPU it is started already),
+/// one is in it, one is handed out.
 inline constexpr std::size_t kFeedsPerModel = 4;
 
 /// Reads the source to its end through the model: pack, feed, average strands and windows, hand out in input order.
