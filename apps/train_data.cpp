@@ -101,7 +101,6 @@ public:
     }
     std::vector<std::string> classes() const override { return set_.classes(); }
     std::optional<LabelScale> label_scale() const override { return label_scale_; }
-    bool validates() const override { return validation_.has_value(); }
     index_t batch_positions() const override { return batch_positions_; }
     index_t failed() const override { return set_.report().failed; }
 
@@ -219,7 +218,6 @@ public:
         return data;
     }
     index_t steps_per_epoch() const override { return 1; }
-    bool validates() const override { return true; }
     index_t batch_positions() const override { return batch_size_ * example_length(task_); }
 
 private:

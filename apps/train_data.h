@@ -15,8 +15,7 @@ public:
     virtual ~TrainingSource() = default;
     virtual TrainingData data() const = 0;
     virtual index_t steps_per_epoch() const = 0;
-    virtual std::vector<std::string> classes() const { return {}; } ///< of a classifier
-    virtual bool validates() const = 0;
+    virtual std::vector<std::string> classes() const { return {}; }      ///< of a classifier
     virtual std::optional<LabelScale> label_scale() const { return {}; } ///< of numbers
     virtual index_t batch_positions() const = 0;                         ///< of a batch, at most
     virtual index_t failed() const { return 0; }                         ///< records and files that could not be read
