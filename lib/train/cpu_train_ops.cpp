@@ -46,7 +46,6 @@ public:
         if (bytes > 0) { std::memcpy(to, from, static_cast<std::size_t>(bytes)); }
     }
     void zero(void* to, index_t bytes) override { std::memset(to, 0, static_cast<std::size_t>(bytes)); }
-    void wait() override {}
 
     void set_records(std::span<PackedSegment const> segments) override {
         segments_.assign(segments.begin(), segments.end());

@@ -89,7 +89,6 @@ public:
         enter();
         fill_bytes(to, 0, bytes, stream());
     }
-    void wait() override { parts_->stream.wait(); }
     GpuStream stream() const noexcept override { return parts_->stream.get(); }
 
     void set_records(std::span<PackedSegment const> segments) override {

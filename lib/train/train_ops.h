@@ -101,7 +101,6 @@ public:
     virtual void download(void* to, void const* from, index_t bytes) = 0;
     virtual void copy_bytes(void* to, void const* from, index_t bytes) = 0;
     virtual void zero(void* to, index_t bytes) = 0;
-    virtual void wait() = 0;
     virtual GpuStream stream() const noexcept { return nullptr; } ///< that a GPU's ops run on, in order
 
     /// The records that conv and scan see from now on, and what `pool` makes of them.
