@@ -117,6 +117,7 @@ private:
     }
 
     void write_checkpoint() {
+        report(); // what came apart is not kept
         checkpoint_.state = trainer_.state();
         listener_.checkpoint(checkpoint_);
     }

@@ -106,7 +106,7 @@ using Steps = std::vector<index_t>;
 TEST_F(TrainingLoop, ReportsValidatesAndKeepsInTime) {
     Notes notes;
     EXPECT_TRUE(run(notes));
-    EXPECT_EQ(notes.reported, (Steps{3, 4, 6, 8, 9, 12})) << "also in front of a validation";
+    EXPECT_EQ(notes.reported, (Steps{3, 4, 5, 6, 8, 9, 10, 12})) << "also in front of a validation or a checkpoint";
     EXPECT_EQ(notes.checkpoints, (Steps{5, 10, 12}));
     Steps validated;
     for (auto const& v : notes.validations) {
@@ -152,11 +152,11 @@ TEST_F(TrainingLoop, StopsWithACheckpointAndGoesOnToTheSameBits) {
     EXPECT_FALSE(run(first));
     EXPECT_EQ(checkpoint_.state.step, 7);
     EXPECT_EQ(first.checkpoints, (Steps{5, 7}));
-    EXPECT_EQ(first.reported, (Steps{3, 4, 6, 7}));
+    EXPECT_EQ(first.reported, (Steps{3, 4, 5, 6, 7}));
 
     Notes second;
     EXPECT_TRUE(run(second));
-    EXPECT_EQ(second.reported, (Steps{8, 9, 12}));
+    EXPECT_EQ(second.reported, (Steps{8, 9, 10, 12}));
     EXPECT_EQ(checkpoint_.state.step, 12);
     EXPECT_EQ(checkpoint_.state.values, expected.state.values);
     EXPECT_EQ(checkpoint_.state.moment1, expected.state.moment1);
@@ -228,6 +228,20 @@ TEST_F(TrainingLoop, ALossThatIsNotFiniteNamesStepAndRecords) {
         EXPECT_NE(text.find("example 4711"), std::string::npos) << text;
     }
     EXPECT_EQ(notes.checkpoints, (Steps{5})) << "the last one before";
+}
+
+TEST_F(TrainingLoop, WhatIsNotFiniteIsNeverKept) {
+    auto const training = data_.training;
+    data_.training = [training](index_t number, TrainBatch& batch) {
+        training(number, batch);
+        if (number == 13) { batch.pooled_targets[0] = std::numeric_limits<float>::quiet_NaN(); } // step 7
+    };
+    data_.validation = nullptr;
+    options_.report_every = 1000;
+    options_.checkpoint_every = 1;
+    Notes notes;
+    EXPECT_THROW(run(notes), Error);
+    EXPECT_EQ(notes.checkpoints, (Steps{1, 2, 3, 4, 5, 6}));
 }
 
 } // namespace
