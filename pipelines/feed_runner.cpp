@@ -4,7 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <functional>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <thread>
