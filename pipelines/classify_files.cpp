@@ -7,13 +7,37 @@
 namespace strandwave {
 namespace {
 
-class Classifier final : public UnitListener {
+/// Writes the rows of a table, those of a feed at once.
+class RowWriter : public UnitListener {
+public:
+    RowWriter(std::string const& header, std::ostream& out, UnitListener& listener) : out_(out), listener_(listener) {
+        out_ << header;
+    }
+
+    void failure(UnitFailure const& failure) final { listener_.failure(failure); }
+    void progress(RunReport const& run) final {
+        out_ << text_ << std::flush;
+        text_.clear();
+        listener_.progress(run);
+    }
+    void finish() { out_ << text_; }
+
+protected:
+    std::string& text() noexcept { return text_; } ///< rows go to its end
+
+private:
+    std::ostream& out_;
+    UnitListener& listener_;
+    std::string text_;
+};
+
+class Classifier final : public RowWriter {
 public:
     Classifier(ModelConfig const& config, double min_probability, ClassTable const& table, std::ostream& out,
                UnitListener& listener)
-        : labels_(config.labels), min_probability_(min_probability), table_(table), out_(out), listener_(listener) {
+        : RowWriter(table.header(), out, listener), labels_(config.labels), min_probability_(min_probability),
+          table_(table) {
         report.class_rows.assign(labels_.size(), 0);
-        out_ << table_.header();
     }
 
     void result(UnitResult const& result) override {
@@ -23,15 +47,8 @@ public:
         } else {
             ++report.unclassified;
         }
-        table_.append(row, text_);
+        table_.append(row, text());
     }
-    void failure(UnitFailure const& failure) override { listener_.failure(failure); }
-    void progress(RunReport const& run) override {
-        out_ << text_ << std::flush;
-        text_.clear();
-        listener_.progress(run);
-    }
-    void finish() { out_ << text_; }
 
     ClassifyReport report;
 
@@ -39,34 +56,19 @@ private:
     std::vector<std::string> const& labels_;
     double min_probability_;
     ClassTable const& table_;
-    std::ostream& out_;
-    UnitListener& listener_;
-    std::string text_;
 };
 
-class Predictor final : public UnitListener {
+class Predictor final : public RowWriter {
 public:
     Predictor(ValueTable const& table, std::ostream& out, UnitListener& listener)
-        : table_(table), out_(out), listener_(listener) {
-        out_ << table_.header();
-    }
+        : RowWriter(table.header(), out, listener), table_(table) {}
 
     void result(UnitResult const& result) override {
-        table_.append(result.unit, static_cast<double>(result.vector[0]), text_);
+        table_.append(result.unit, static_cast<double>(result.vector[0]), text());
     }
-    void failure(UnitFailure const& failure) override { listener_.failure(failure); }
-    void progress(RunReport const& run) override {
-        out_ << text_ << std::flush;
-        text_.clear();
-        listener_.progress(run);
-    }
-    void finish() { out_ << text_; }
 
 private:
     ValueTable const& table_;
-    std::ostream& out_;
-    UnitListener& listener_;
-    std::string text_;
 };
 
 } // namespace
