@@ -2,8 +2,8 @@
 
 #include "pipelines/confusion_plot.h"
 #include "pipelines/output_file.h"
+#include "pipelines/table_cells.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -50,10 +50,10 @@ std::string digits(double value, char const* format = "%.6g") {
     return text;
 }
 
-std::string cell(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '_');
-    return text;
+std::string cell(std::string_view text) {
+    std::string out;
+    append_cell(text, out);
+    return out;
 }
 
 void write_file(std::filesystem::path const& path, std::function<void(std::ostream&)> const& write) {
