@@ -74,21 +74,22 @@ private:
     /// Runs jobs in order; starts the next one, if it is there, before it finishes the one before.
     void work() {
         std::optional<Job> started;
-        while (auto job = next_job(!started)) {
+        for (;;) {
+            auto job = next_job(!started);
+            if (!job && !started) { return; }
             auto before = std::exchange(started, std::nullopt);
-            if (job->feed != nullptr && begin(*job)) { started = std::move(job); }
+            if (job && begin(*job)) { started = std::move(job); }
             if (before) { end(*before); }
         }
     }
 
-    /// With `wait`, the next job, or none when the runner goes. Without, if no job is there, one without a feed.
+    /// None if no job is there and `wait` is false, or when the runner goes.
     std::optional<Job> next_job(bool wait) {
         std::unique_lock lock(mutex_);
         if (wait) {
             wake_.wait(lock, [this] { return ended_ || !jobs_.empty(); });
         }
-        if (ended_) { return std::nullopt; }
-        if (jobs_.empty()) { return Job{nullptr, {}}; }
+        if (ended_ || jobs_.empty()) { return std::nullopt; }
         auto job = std::move(jobs_.front());
         jobs_.pop_front();
         return job;
