@@ -65,24 +65,8 @@ bool can_have(std::size_t replicas) {
 
 constexpr double kMaxNorm = 0.1; ///< below the norm of the gradients: steps are clipped
 
-struct Beginning {
-    RandomModel shape;
-    TempDir folder;
-    TensorStore store;
-    ModelParameters parameters;
-    TrainerState state;
-
-    explicit Beginning(test::Dialect dialect, index_t labels) {
-        shape.dialect = dialect;
-        shape.labels = labels;
-        shape.d_model = 16;
-        shape.write(folder.path(), shape.tensors(5));
-        store = open_checkpoint(folder.path());
-        parameters = find_parameters(read_model_config(folder.path(), store), store);
-        state.values = read_parameters(parameters, store);
-        state.moment1.assign(state.values.size(), 0.0F);
-        state.moment2 = state.moment1;
-    }
+struct Beginning : test::Beginning {
+    Beginning(test::Dialect dialect, index_t labels) : test::Beginning(dialect, labels, 5) {}
 
     TrainerOptions options(index_t steps) const {
         TrainerOptions o;

@@ -2,7 +2,7 @@
 
 #include "lib/checkpoint/tensor_store.h"
 #include "lib/core/random.h"
-#include "lib/train/train_model.h"
+#include "lib/train/trainer.h"
 #include "tests/model/model_support.h"
 #include "tests/model/random_model.h"
 #include "tests/support/temp_dir.h"
@@ -10,6 +10,27 @@
 #include <vector>
 
 namespace strandwave::test {
+
+/// A random model on disk and the state that a training of it begins with.
+struct Beginning {
+    RandomModel shape;
+    TempDir folder;
+    TensorStore store;
+    ModelParameters parameters;
+    TrainerState state;
+
+    Beginning(Dialect dialect, index_t labels, std::uint64_t seed) {
+        shape.dialect = dialect;
+        shape.labels = labels;
+        shape.d_model = 16;
+        shape.write(folder.path(), shape.tensors(seed));
+        store = open_checkpoint(folder.path());
+        parameters = find_parameters(read_model_config(folder.path(), store), store);
+        state.values = read_parameters(parameters, store);
+        state.moment1.assign(state.values.size(), 0.0F);
+        state.moment2 = state.moment1;
+    }
+};
 
 /// A random model and its parameters on the device that tests are told to use, with gradients of zero.
 class ModelInTraining {

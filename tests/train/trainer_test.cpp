@@ -15,25 +15,10 @@ namespace {
 
 using test::RandomModel;
 
-/// A classifier on disk and the state that a training of it begins with.
-struct Beginning {
-    RandomModel shape;
-    TempDir folder;
-    TensorStore store;
-    ModelParameters parameters;
-    TrainerState state;
-
-    explicit Beginning(test::Dialect dialect = test::Dialect::caduceus_ps, index_t labels = 3) {
-        shape.dialect = dialect;
-        shape.labels = labels;
-        shape.d_model = 16;
-        shape.write(folder.path(), shape.tensors(21));
-        store = open_checkpoint(folder.path());
-        parameters = find_parameters(read_model_config(folder.path(), store), store);
-        state.values = read_parameters(parameters, store);
-        state.moment1.assign(state.values.size(), 0.0F);
-        state.moment2 = state.moment1;
-    }
+/// Of a classifier, unless something else is asked for.
+struct Beginning : test::Beginning {
+    explicit Beginning(test::Dialect dialect = test::Dialect::caduceus_ps, index_t labels = 3)
+        : test::Beginning(dialect, labels, 21) {}
 };
 
 TrainerOptions options(index_t steps) {
