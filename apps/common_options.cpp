@@ -334,7 +334,7 @@ RecordSourceOptions source_options(InputFlags const& flags, PreprocessorConfig c
 
 RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened) {
     auto options = source_options(flags, opened.preprocessor, opened.model->config());
-    options.input.sequence.decompression_threads = opened.threads->count() > 1 ? 1 : 0; // one outruns what reads it
+    options.input.sequence.decompression_threads = opened.threads->count() > 1 ? 1 : 0; // one outruns all models
     auto const bytes = flags.max_memory.empty() ? available_memory_bytes() / 2 : parse_bytes(flags.max_memory);
     options.max_unit_symbols =
         std::max<index_t>(1, static_cast<index_t>(static_cast<double>(bytes) / bytes_per_symbol(opened)));
