@@ -126,10 +126,11 @@ public:
         log_.validated(validation);
         if (validation.best) { write(trainer.state().learned()); }
     }
+    /// The checkpoint comes last: a run that goes on from it finds everything of the steps before.
     void checkpoint(TrainingCheckpoint const& checkpoint) override {
-        write_checkpoint(folder_.checkpoint(), checkpoint);
-        log_.write();
         if (checkpoint.best_step == 0) { write(checkpoint.state.learned()); } // nothing is held out
+        log_.write();
+        write_checkpoint(folder_.checkpoint(), checkpoint);
     }
     bool stop() override { return interrupted(); }
 
@@ -238,7 +239,6 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
     TrainingLog log(flags.log, folder.training(), checkpoint.state.step, steps, options.model.objective);
     Listener listener(folder, parameters, store, log, trainer, label_scale);
     bool const done = run_training(trainer, threads, source->data(), loop, checkpoint, listener);
-    log.write();
     if (!done) {
         log_line(flags.log, "stopped at step " + std::to_string(checkpoint.state.step) + "; --resume goes on");
         throw_if_interrupted();

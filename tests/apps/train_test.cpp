@@ -195,6 +195,15 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
     EXPECT_FALSE(std::filesystem::exists(folder() / "elsewhere"));
 }
 
+TEST_F(TrainTest, ACheckpointComesAfterWhatBelongsToIt) {
+    ASSERT_EQ(train(genomes({"-q", "--steps", "5", "-o", "new"})).exit_code, 0);
+    auto const written = [&](std::string const& name) {
+        return std::filesystem::last_write_time(folder() / "new" / name);
+    };
+    EXPECT_LE(written("training/metrics.tsv"), written("training/checkpoint.safetensors"));
+    EXPECT_LE(written("model.safetensors"), written("training/checkpoint.safetensors"));
+}
+
 TEST_F(TrainTest, RefusesWhatItCannotDo) {
     auto const input = genomes({"--steps", "1"});
     auto const with = [&](Strings more) {
