@@ -4,6 +4,12 @@
 #include "lib/core/check.h"
 
 namespace strandwave {
+
+index_t scan_kept_states(index_t rows, index_t segments, index_t d_inner, index_t d_state) {
+    index_t const pieces = rows / kScanPiece + segments;
+    return pieces * scan_tiles(d_inner) * d_state * kScanTile;
+}
+
 namespace {
 
 void check_shapes(SelectiveScanArgs const& a) {

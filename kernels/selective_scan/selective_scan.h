@@ -17,6 +17,9 @@ struct ScanSegment {
     float* final = nullptr; ///< [d_state, d_inner] out: h after the last row; null = not wanted; may be `initial`
 };
 
+/// Floats of SelectiveScanArgs::kept_states, for at most so many rows in so many segments.
+index_t scan_kept_states(index_t rows, index_t segments, index_t d_inner, index_t d_state);
+
 /// Selective scan (S6), forward, with carried state. Gu & Dao 2023, arXiv:2312.00752, equation (2) and algorithm 2;
 /// published code: selective_scan_ref of state-spaces/mamba. For every row t of a segment, channel e and state n:
 ///   dt      = softplus(delta[t,e] + delta_bias[e])
@@ -43,6 +46,8 @@ struct SelectiveScanArgs {
     std::span<ScanSegment const> segments;
     bool reverse = false;
     View<float, 2> y; ///< [T, E] out; rows that no segment covers are left alone
+    /// [scan_kept_states] out: what saves selective_scan_backward of the same inputs a walk; null = not wanted
+    float* kept_states = nullptr;
 };
 
 void selective_scan(SelectiveScanArgs const& args);

@@ -14,8 +14,9 @@ struct ScanBackwardSegment {
                                     ///< `d_final`
 };
 
-/// Gradients of selective_scan.h (its names; L is the loss). The states are computed again from the inputs, not stored:
-/// Gu & Dao 2023, section 3.3.2. With ds = y before the gate, s = sum_n C h + D u, g[n,e] = dL/dh of row t:
+/// Gradients of selective_scan.h (its names; L is the loss). The states are computed again from the inputs, or from the
+/// few that the forward pass kept, not stored: Gu & Dao 2023, section 3.3.2. With ds = y before the gate,
+/// s = sum_n C h + D u, g[n,e] = dL/dh of row t:
 ///   dz      = dy * s * silu'(z)             ds = dy * silu(z)                (without z: ds = dy)
 ///   g[n,e]  = C[t,n] * ds[t,e] + exp(dt[t+1,e] * A[n,e]) * g_next[n,e]       (g_next of the last row: d_final, as is)
 ///   dC[t,n] = sum_e ds * h[n,e]             dB[t,n] = sum_e g * dt * u       dD[e] += sum_t ds * u
@@ -43,6 +44,8 @@ struct SelectiveScanBackwardArgs {
     std::span<ScanBackwardSegment const> segments;
     bool reverse = false;
     bool accumulate_gate = false;
+    /// What selective_scan kept of the same inputs and segments: saves a walk and changes no bit. Null: nothing.
+    float const* kept_states = nullptr;
     View<float, 2> du;          ///< [T, E]
     View<float, 2> ddelta;      ///< [T, E]
     View<float, 2> dB;          ///< [T, N]

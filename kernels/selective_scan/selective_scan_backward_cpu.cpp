@@ -1,9 +1,9 @@
 // Layout of the work: a segment is cut into pieces of rows, and its channels into tiles of 16. First every tile walks
-// forward and leaves its state before each piece. Then the pieces are taken from the last to the first, all tiles of a
-// piece before the piece before it, so that the sums over channels (dB, dC) of a piece stay in L2. For a tile of a
-// piece, a few states at a time walk forward again and leave decays and decayed states for the walk back:
-// exponentials are taken twice, but nothing of the size of [T, N, E] is ever in memory. (The states before the pieces
-// are N / kPiece of one activation matrix.)
+// forward and leaves its state before each piece, unless the forward pass has kept them. Then the pieces are taken from
+// the last to the first, all tiles of a piece before the piece before it, so that the sums over channels (dB, dC) of a
+// piece stay in L2. For a tile of a piece, a few states at a time walk forward again and leave decays and decayed
+// states for the walk back: exponentials are taken again, but nothing of the size of [T, N, E] is ever in memory. (The
+// states before the pieces are N / kPiece of one activation matrix.)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/selective_scan/selective_scan_backward_cpu.cpp"
 #include <hwy/foreach_target.h>
@@ -23,9 +23,10 @@ using namespace scan_backward_walk;
 struct Work {
     Work(Args const& a, index_t longest)
         : states((a.A.rows + kStates - 1) / kStates * kStates), tile_size(states.states * kTile),
-          tiles((a.A.cols + kTile - 1) / kTile), pieces(std::max<index_t>((longest + kPiece - 1) / kPiece, 1)),
-          A(tiles * tile_size), g(tiles * tile_size), before(pieces * tiles * tile_size), dA(tiles * tile_size),
-          dD(tiles * kTile), ddelta_bias(tiles * kTile) {
+          tiles(scan_tiles(a.A.cols)),
+          pieces(a.kept_states != nullptr ? 1 : std::max<index_t>(scan_pieces(longest), 1)), A(tiles * tile_size),
+          g(tiles * tile_size), before(pieces * tiles * tile_size), dA(tiles * tile_size), dD(tiles * kTile),
+          ddelta_bias(tiles * kTile) {
         for (auto* sums : {&dA, &dD, &ddelta_bias}) {
             std::fill(sums->begin(), sums->end(), 0.0);
         }
@@ -36,7 +37,7 @@ struct Work {
     PieceStates states;
     index_t tile_size;
     index_t tiles;
-    index_t pieces; // of the longest segment
+    index_t pieces; // whose states are held: those of the longest segment, or the one at work
     Buffer<float> A;
     Buffer<float> g;                // dL/dh between two pieces
     Buffer<float> before;           // h before each piece, [pieces][tiles][states][16]
@@ -147,7 +148,17 @@ void advance_piece(Args const& a, Rows const& rows, index_t p, Work& work, Piece
     }
 }
 
-/// Both walks of a tile over a piece.
+/// The states before a piece, as the forward pass kept them.
+void take_states(Args const& a, float const* kept, Work& work) {
+    index_t const size = a.A.rows * kTile;
+    for (index_t tile = 0; tile < work.tiles; ++tile) {
+        float* const to = work.state_before(0, tile);
+        std::copy_n(kept + tile * size, size, to);
+        std::fill(to + size, to + work.tile_size, 0.0F);
+    }
+}
+
+/// Both walks of a tile over a piece, whose states before it are those of place p.
 void walk_tile(Rows const& rows, index_t p, index_t tile, Work& work, Piece& piece) {
     auto const lanes = static_cast<index_t>(hn::Lanes(D()));
     for (index_t n = 0; n < work.states.states; n += kStates) {
@@ -179,15 +190,24 @@ void walk_piece(Args const& a, Rows const& rows, index_t p, bool again, Work& wo
     store_sums(rows, work.states, work.states.dC, a.dC);
 }
 
-void walk_segment(Args const& a, ScanBackwardSegment const& segment, Work& work, Piece& piece) {
-    index_t const pieces = (segment.length + kPiece - 1) / kPiece;
-    load_tiles(segment.initial, a.A.cols, a, work, work.state_before(0, 0));
+/// `kept`: what the forward pass kept of the segment; null: nothing.
+void walk_segment(Args const& a, ScanBackwardSegment const& segment, float const* kept, Work& work, Piece& piece) {
+    index_t const pieces = scan_pieces(segment.length);
     load_tiles(segment.d_final, a.A.cols, a, work, work.g.data());
-    for (index_t p = 0; p + 1 < pieces; ++p) {
-        advance_piece(a, rows_of(a, segment, p), p, work, piece);
+    if (kept == nullptr) {
+        load_tiles(segment.initial, a.A.cols, a, work, work.state_before(0, 0));
+        for (index_t p = 0; p + 1 < pieces; ++p) {
+            advance_piece(a, rows_of(a, segment, p), p, work, piece);
+        }
     }
     for (index_t p = pieces - 1; p >= 0; --p) {
-        walk_piece(a, rows_of(a, segment, p), p, p + 1 < pieces, work, piece);
+        Rows const rows = rows_of(a, segment, p);
+        if (kept == nullptr) {
+            walk_piece(a, rows, p, p + 1 < pieces, work, piece);
+        } else {
+            take_states(a, kept + p * work.tiles * a.A.rows * kTile, work);
+            walk_piece(a, rows, 0, false, work, piece);
+        }
     }
     if (segment.d_initial == nullptr) { return; }
     for (index_t tile = 0; tile < work.tiles; ++tile) {
@@ -216,8 +236,10 @@ void scan_backward(Args const& a) {
     Work work(a, longest);
     Piece piece;
     load_tiles(a.A.data, a.A.row_stride, a, work, work.A.data());
+    float const* kept = a.kept_states;
     for (auto const& segment : a.segments) {
-        walk_segment(a, segment, work, piece);
+        walk_segment(a, segment, kept, work, piece);
+        if (kept != nullptr) { kept += scan_pieces(segment.length) * work.tiles * a.A.rows * kTile; }
     }
     add_parameter_gradients(a, work);
 }

@@ -23,8 +23,6 @@ using namespace scan_tile;
 
 using Args = SelectiveScanBackwardArgs;
 
-constexpr index_t kPiece = 64; // rows
-
 /// States that walk together: two registers each, for g and dA. d_state is filled up to a multiple with states that are
 /// 0 and stay 0.
 constexpr int kStates = 4;
@@ -153,7 +151,7 @@ HWY_INLINE void prepare_gradients(Args const& a, Rows const& rows, Channels ch, 
     }
 }
 
-/// The states n .. n + kStates of a tile, from before a piece to behind it.
+/// The states n .. n + kStates of a tile, from before a piece to behind it: the bits of the forward pass.
 HWY_INLINE void advance(index_t count, index_t n, float const* A_tile, PieceStates const& states, Piece const& piece,
                         float* h_tile) {
     D const d;
@@ -172,7 +170,7 @@ HWY_INLINE void advance(index_t count, index_t n, float const* A_tile, PieceStat
             V const dt_u = hn::Load(d, piece.dt_u + i * kTile + v);
             HWY_UNROLL(4)
             for (int s = 0; s < kStates; ++s) {
-                V const decay = AccurateExp2(d, hn::Mul(dt_log2e, hn::Load(d, A + s * kTile)));
+                V const decay = Exp2(d, hn::Mul(dt_log2e, hn::Load(d, A + s * kTile)));
                 h[s] = hn::MulAdd(h[s], decay, hn::Mul(dt_u, hn::Set(d, B[s])));
             }
         }

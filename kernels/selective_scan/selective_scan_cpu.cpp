@@ -8,8 +8,8 @@
 #include <hwy/highway.h>
 
 #include "kernels/selective_scan/selective_scan_cpu.h"
+#include "kernels/selective_scan/selective_scan_row-inl.h"
 #include "kernels/selective_scan/selective_scan_tile-inl.h"
-#include "kernels/simd/vector_math-inl.h"
 
 #include <algorithm>
 
@@ -19,11 +19,6 @@ namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using namespace scan_tile;
-
-constexpr index_t kPiece = 64; // rows
-
-/// States that advance together: as many as the registers hold beside the constants of Exp2.
-constexpr int kStatesAtOnce = HWY_TARGET <= HWY_AVX3 ? 16 : 4;
 
 /// One piece of one tile, in L1. Rows are in the order of time, whatever the direction.
 struct Piece {
@@ -74,7 +69,7 @@ HWY_INLINE void advance(SelectiveScanArgs const& a, Rows const& rows, index_t n,
         for (index_t i = 0; i < rows.count; ++i, B += b_step, C += c_step) {
             V const dt = hn::Load(d, piece.dt + i * kTile + v);
             V const dt_u = hn::Load(d, piece.dt_u + i * kTile + v);
-            V y[2] = {hn::Load(d, piece.y + i * kTile + v), hn::Zero(d)}; // two chains hide the latency of the sum
+            V y[2] = {hn::Load(d, piece.y + i * kTile + v), hn::Zero(d)};
             HWY_UNROLL(16)
             for (int s = 0; s < kStates; ++s) {
                 V const decay = Exp2(d, hn::Mul(dt, hn::Load(d, A + s * kTile)));
@@ -110,17 +105,14 @@ void finish(SelectiveScanArgs const& a, Rows const& rows, index_t c, index_t val
     for (index_t v = 0; v < kTile; v += lanes) {
         V const skip = load(a.D.data + c + v, valid - v);
         for (index_t i = 0; i < rows.count; ++i) {
-            index_t const row = rows.row(i);
-            V const u = load(a.u.row(row) + c + v, valid - v);
-            V y = hn::MulAdd(skip, u, hn::Load(d, piece.y + i * kTile + v));
-            if (a.z.data != nullptr) { y = hn::Mul(y, Silu(d, load(a.z.row(row) + c + v, valid - v))); }
-            store(y, a.y.row(row) + c + v, valid - v);
+            store_output(a, rows.row(i), c + v, valid - v, skip, hn::Load(d, piece.y + i * kTile + v));
         }
     }
 }
 
-void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_t c, index_t valid, Tile& tile,
-                  Piece& piece) {
+/// `kept`: where the tile's states before the segment's first piece go; null: nowhere.
+void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_t c, index_t valid, float* kept,
+                  Tile& tile, Piece& piece) {
     index_t const d_state = a.A.rows;
     index_t const d_inner = a.A.cols;
     if (segment.initial != nullptr) {
@@ -133,6 +125,10 @@ void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_
         rows.count = std::min(kPiece, segment.length - done);
         rows.step = a.reverse ? -1 : 1;
         rows.start = a.reverse ? segment.begin + segment.length - 1 - done : segment.begin + done;
+        if (kept != nullptr) {
+            std::copy_n(tile.h, d_state * kTile, kept);
+            kept += scan_tiles(d_inner) * d_state * kTile;
+        }
         prepare(a, rows, c, valid, piece);
         advance_all(a, rows, tile, piece);
         finish(a, rows, c, valid, piece);
@@ -140,16 +136,35 @@ void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_
     if (segment.final != nullptr) { store_tile(tile.h, d_inner, d_state, valid, segment.final + c); }
 }
 
-void scan(SelectiveScanArgs const& a) {
+/// A single row streams A and h as they lie in memory. (Training keeps states by tiles.)
+bool is_row(SelectiveScanArgs const& a, ScanSegment const& segment) {
+    return segment.length == 1 && a.kept_states == nullptr;
+}
+
+/// All other segments, a tile of channels at a time.
+void scan_longer(SelectiveScanArgs const& a) {
     Tile tile;
     Piece piece;
     for (index_t c = 0; c < a.A.cols; c += kTile) {
         index_t const valid = std::min(kTile, a.A.cols - c);
         load_tile(a.A.data + c, a.A.row_stride, a.A.rows, valid, tile.A);
+        float* kept = a.kept_states == nullptr ? nullptr : a.kept_states + c * a.A.rows;
         for (auto const& segment : a.segments) {
-            scan_segment(a, segment, c, valid, tile, piece);
+            if (is_row(a, segment)) { continue; }
+            scan_segment(a, segment, c, valid, kept, tile, piece);
+            if (kept != nullptr) { kept += scan_pieces(segment.length) * scan_tiles(a.A.cols) * a.A.rows * kTile; }
         }
     }
+}
+
+void scan(SelectiveScanArgs const& a) {
+    index_t rows = 0;
+    for (auto const& segment : a.segments) {
+        if (!is_row(a, segment)) { continue; }
+        scan_row::scan(a, segment);
+        ++rows;
+    }
+    if (rows < static_cast<index_t>(a.segments.size())) { scan_longer(a); }
 }
 
 } // namespace

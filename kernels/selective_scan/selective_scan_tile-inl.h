@@ -7,7 +7,8 @@
 #define STRANDWAVE_SELECTIVE_SCAN_TILE_INL_H_
 #endif
 
-#include "lib/core/view.h"
+#include "kernels/selective_scan/selective_scan_cpu.h"
+#include "kernels/simd/vector_math-inl.h"
 
 #include <algorithm>
 #include <hwy/highway.h>
@@ -21,7 +22,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
 
-constexpr index_t kTile = 16; // channels
+constexpr index_t kTile = kScanTile;   // channels
+constexpr index_t kPiece = kScanPiece; // rows
 
 /// The rows of a piece: row(i) is the i-th in time.
 struct Rows {
@@ -49,6 +51,18 @@ HWY_INLINE void store(V value, float* to, index_t valid) {
     HWY_ALIGN float padded[kTile];
     hn::Store(value, d, padded);
     std::copy_n(padded, std::max<index_t>(valid, 0), to);
+}
+
+/// States that advance together: as many as the registers hold beside the constants of Exp2. Their sums of C h are two
+/// chains, which hides the latency of a sum.
+constexpr int kStatesAtOnce = HWY_TARGET <= HWY_AVX3 ? 16 : 4;
+
+/// y of one vector of channels, with skip and gate, out of sum_n C h.
+HWY_INLINE void store_output(SelectiveScanArgs const& a, index_t row, index_t c, index_t valid, V skip, V sum) {
+    D const d;
+    V y = hn::MulAdd(skip, load(a.u.row(row) + c, valid), sum);
+    if (a.z.data != nullptr) { y = hn::Mul(y, Silu(d, load(a.z.row(row) + c, valid))); }
+    store(y, a.y.row(row) + c, valid);
 }
 
 /// [d_state, valid] out of a row-major array into a tile [d_state, 16], zeros behind, or back.

@@ -122,6 +122,9 @@ public:
     void project_dt(Matrix x, Matrix weight, float const*, Matrix delta) override {
         gemm(x, false, weight, true, delta, false);
     }
+    index_t kept_states(TrainCapacity const& c) const override {
+        return scan_kept_states(c.rows, c.segments, c.d_inner, c.d_state);
+    }
     void scan(ScanCall const& call, Matrix y, bool accumulate) override {
         index_t const size = call.d_state * call.u.cols;
         std::vector<ScanSegment> segments;
@@ -139,7 +142,8 @@ public:
                         .z = input(call.z),
                         .segments = segments,
                         .reverse = call.reverse,
-                        .y = out});
+                        .y = out,
+                        .kept_states = call.kept_states});
         if (accumulate) { strandwave::add(out, view(y)); }
     }
     void scan_backward(ScanBackwardCall const& call) override {
@@ -162,6 +166,7 @@ public:
                                  .segments = segments,
                                  .reverse = f.reverse,
                                  .accumulate_gate = call.accumulate_gate,
+                                 .kept_states = f.kept_states,
                                  .du = view(call.du),
                                  .ddelta = view(call.ddelta),
                                  .dB = view(call.dB),

@@ -173,6 +173,47 @@ TEST(SelectiveScanBackward, SameBitsEveryRun) {
     });
 }
 
+/// What the forward pass of a problem keeps, with NaN where it kept nothing.
+std::vector<float> kept_states(Problem& p, Segments const& segments, bool reverse) {
+    auto const list = segments.forward();
+    index_t const size = scan_kept_states(p.rows, static_cast<index_t>(list.size()), p.d_inner, p.d_state);
+    std::vector<float> kept(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN());
+    GuardedMatrix y(p.rows, p.d_inner);
+    selective_scan({.u = p.u.view(),
+                    .delta = p.delta.view(),
+                    .A = p.A.view(),
+                    .B = p.B.view(),
+                    .C = p.C.view(),
+                    .D = p.D.vector(),
+                    .delta_bias = p.bias.vector(),
+                    .z = p.z.view(),
+                    .segments = list,
+                    .reverse = reverse,
+                    .y = y.view(),
+                    .kept_states = kept.data()});
+    return kept;
+}
+
+TEST(SelectiveScanBackward, KeptStatesChangeNoBit) {
+    std::vector<std::pair<index_t, index_t>> const runs{{3, 66}, {69, 1}, {70, 0}, {80, 130}, {211, 64}};
+    on_every_simd_target([&] {
+        for (index_t const d_state : {1, 3, 16, 21}) {
+            for (bool const reverse : {false, true}) {
+                Problem p(280, 37, d_state);
+                Segments segments(runs, d_state, 37, 7);
+                auto args = p.args(segments.list, reverse);
+                selective_scan_backward(args);
+                auto const made_again = p.results();
+                auto const kept = kept_states(p, segments, reverse);
+                p.reset();
+                args.kept_states = kept.data();
+                selective_scan_backward(args);
+                EXPECT_TRUE(same_bits(p.results(), made_again)) << d_state << (reverse ? ", reverse" : "");
+            }
+        }
+    });
+}
+
 TEST(SelectiveScanBackward, ParameterGradientsAreAddedTo) {
     Problem p(90, 19, 5);
     Segments segments({{0, 90}}, 5, 19, 7);
