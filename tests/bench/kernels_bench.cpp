@@ -4,6 +4,7 @@
 #include "kernels/causal_conv1d/causal_conv1d.h"
 #include "kernels/linear/linear.h"
 #include "kernels/selective_scan/selective_scan.h"
+#include "kernels/selective_scan/selective_scan_backward.h"
 #include "kernels/selective_scan/selective_scan_reference.h"
 #include "kernels/simd/simd_target.h"
 #include "lib/core/buffer.h"
@@ -80,6 +81,60 @@ void scan_plain_loop(benchmark::State& state, index_t d_inner) {
     count_states(state, d_inner);
 }
 
+/// Of 1024 rows, with and without states that the forward pass kept.
+void scan_backward(benchmark::State& state, std::string const& target, index_t d_inner, bool keeps_states) {
+    constexpr index_t rows = 1024;
+    auto const wide = [&](double low, double high) { return random_buffer(rows * d_inner, low, high); };
+    auto const u = wide(-1, 1), delta = wide(-5, -2), z = wide(-1, 1), dy = wide(-1, 1);
+    auto const A = random_buffer(kState * d_inner, -16, -1);
+    auto const B = random_buffer(rows * kState, -1, 1);
+    auto const D = random_buffer(d_inner, -1, 1);
+    Buffer<float> du(rows * d_inner), ddelta(rows * d_inner), dz(rows * d_inner), y(rows * d_inner);
+    Buffer<float> dB(rows * kState), dC(rows * kState);
+    Buffer<float> dA(random_buffer(kState * d_inner, 0, 1)), dD(random_buffer(d_inner, 0, 1));
+    Buffer<float> kept(scan_kept_states(rows, 1, d_inner, kState));
+    force_simd_target(target);
+    ScanSegment const forward{0, rows};
+    selective_scan({.u = u.view(rows, d_inner),
+                    .delta = delta.view(rows, d_inner),
+                    .A = A.view(kState, d_inner),
+                    .B = B.view(rows, kState),
+                    .C = B.view(rows, kState),
+                    .D = D.view(),
+                    .delta_bias = {},
+                    .z = z.view(rows, d_inner),
+                    .segments = {&forward, 1},
+                    .y = y.view(rows, d_inner),
+                    .kept_states = kept.data()});
+    ScanBackwardSegment const segment{0, rows};
+    SelectiveScanBackwardArgs const args{.u = u.view(rows, d_inner),
+                                         .delta = delta.view(rows, d_inner),
+                                         .A = A.view(kState, d_inner),
+                                         .B = B.view(rows, kState),
+                                         .C = B.view(rows, kState),
+                                         .D = D.view(),
+                                         .delta_bias = {},
+                                         .z = z.view(rows, d_inner),
+                                         .dy = dy.view(rows, d_inner),
+                                         .segments = {&segment, 1},
+                                         .kept_states = keeps_states ? kept.data() : nullptr,
+                                         .du = du.view(rows, d_inner),
+                                         .ddelta = ddelta.view(rows, d_inner),
+                                         .dB = dB.view(rows, kState),
+                                         .dC = dC.view(rows, kState),
+                                         .dz = dz.view(rows, d_inner),
+                                         .y = {},
+                                         .dA = dA.view(kState, d_inner),
+                                         .dD = dD.view(),
+                                         .ddelta_bias = {}};
+    for (auto _ : state) { // NOLINT
+        selective_scan_backward(args);
+    }
+    force_simd_target("");
+    state.counters["states"] =
+        benchmark::Counter(static_cast<double>(rows * d_inner * kState), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void conv(benchmark::State& state, std::string const& target, index_t d_inner) {
     auto const x = random_buffer(kRows * d_inner, -1, 1);
     auto const weight = random_buffer(4 * d_inner, -1, 1);
@@ -117,6 +172,10 @@ void register_all() {
         benchmark::RegisterBenchmark(("selective_scan/plain_loop" + size).c_str(), scan_plain_loop, d_inner);
         for (auto const& target : simd_target_names()) {
             benchmark::RegisterBenchmark(("selective_scan/" + target + size).c_str(), scan, target, d_inner);
+            for (bool const keeps_states : {false, true}) {
+                auto const name = "selective_scan_backward/" + target + (keeps_states ? "/kept" : "") + size;
+                benchmark::RegisterBenchmark(name.c_str(), scan_backward, target, d_inner, keeps_states);
+            }
             benchmark::RegisterBenchmark(("causal_conv1d/" + target + size).c_str(), conv, target, d_inner);
         }
     }
