@@ -80,8 +80,10 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     if (flags.piece > 0 && flags.dropout > 0) {
         throw Error(ErrorCode::invalid_argument, "--piece goes without --dropout");
     }
-    if (flags.piece > 0 && is_pooled(objective)) {
-        throw Error(ErrorCode::invalid_argument, "--piece is for next-token: no piece of a record knows its class");
+    if (flags.piece > 0 && flags.truncate && is_pooled(objective)) {
+        throw Error(ErrorCode::invalid_argument, "--truncate is for next-token: with --piece the gradients of " +
+                                                     std::string(objective_name(objective)) +
+                                                     " are exact at the same cost");
     }
     if (!flags.synthetic.empty() && is_pooled(objective)) {
         throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
@@ -169,12 +171,10 @@ TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, Model
     return checkpoint;
 }
 
-TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t steps, Pooling pooling,
-                               index_t batch_positions) {
+TrainerOptions trainer_options(TrainFlags const& flags, Device device, index_t steps, Pooling pooling) {
     TrainerOptions options;
     options.piece = flags.piece;
     options.truncate = flags.truncate;
-    options.model.slots = flags.piece > 0 ? batch_positions / flags.piece + 1 : 0;
     options.model.objective = parse_objective(flags.objective);
     options.model.pooling = pooling;
     options.model.dropout = static_cast<float>(flags.dropout);
@@ -227,7 +227,7 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
         begin(flags, folder, parameters, store, identity(resolved), fresh_head ? std::nullopt : label_scale);
 
     Threads const threads(flags.compute.threads);
-    auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling, source->batch_positions());
+    auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling);
     options.exchange = exchange;
     std::ostringstream line;
     line << parameters.count() << " parameters, " << objective_name(options.model.objective) << ", " << steps

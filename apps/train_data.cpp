@@ -71,7 +71,6 @@ public:
         if (label_scale_) { options.label_scale = *label_scale_; }
         if (flags.balance) { options.class_weights = balance(set_, split_.training); }
         training_.emplace(set_, split_.training, options);
-        batch_positions_ = std::max(options.batch_tokens, options.batch_size * longest(options.crop));
         accumulate_ = flags.accumulate;
         if (split_.validation.empty()) { return; }
         options.class_weights.clear();
@@ -101,7 +100,6 @@ public:
     }
     std::vector<std::string> classes() const override { return set_.classes(); }
     std::optional<LabelScale> label_scale() const override { return label_scale_; }
-    index_t batch_positions() const override { return batch_positions_; }
     index_t failed() const override { return set_.report().failed; }
 
 private:
@@ -134,14 +132,6 @@ private:
             labels.push_back(set_[i].value);
         }
         return labels;
-    }
-
-    index_t longest(index_t crop) const {
-        index_t length = 0;
-        for (auto const& example : set_.examples()) {
-            length = std::max(length, example.length);
-        }
-        return crop > 0 ? std::min(crop, length) : length;
     }
 
     /// At most so many held-out examples, evenly out of all.
@@ -188,7 +178,6 @@ private:
     std::optional<LabelScale> label_scale_; ///< of numbers
     std::optional<BatchSampler> training_, validation_;
     index_t accumulate_ = 1;
-    index_t batch_positions_ = 0;
 };
 
 class Synthetic final : public TrainingSource {
@@ -218,7 +207,6 @@ public:
         return data;
     }
     index_t steps_per_epoch() const override { return 1; }
-    index_t batch_positions() const override { return batch_size_ * example_length(task_); }
 
 private:
     void make(std::uint64_t seed, index_t first, index_t count, TrainBatch& batch) const {

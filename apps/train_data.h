@@ -17,7 +17,6 @@ public:
     virtual index_t steps_per_epoch() const = 0;
     virtual std::vector<std::string> classes() const { return {}; }      ///< of a classifier
     virtual std::optional<LabelScale> label_scale() const { return {}; } ///< of numbers
-    virtual index_t batch_positions() const = 0;                         ///< of a batch, at most
     virtual index_t failed() const { return 0; }                         ///< records and files that could not be read
 };
 

@@ -113,11 +113,12 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     optimiser.flag("--recompute", flags.recompute, "Keep less in memory: make a layer's activations twice");
     optimiser
         .add("--piece", flags.piece,
-             "Token objectives of causal models: run records in pieces of so many positions with carried state, in the "
-             "memory of one; gradients are exact. A multiple of 256 gives the bits of whole records in the scan")
+             "Causal models: run records in pieces of so many positions with carried state, in the memory of one; "
+             "gradients are exact. A multiple of 256 gives the bits of whole records in the scan")
         ->check(at_least(0));
     optimiser.flag("--truncate", flags.truncate,
-                   "With --piece: gradients end at the pieces' borders (truncated back-propagation through time)");
+                   "With --piece, token objectives: gradients end at the pieces' borders (truncated back-propagation "
+                   "through time)");
     optimiser.add("--seed", flags.seed, "Of everything that is drawn");
 }
 

@@ -5,36 +5,53 @@
 #include <algorithm>
 
 namespace strandwave {
+namespace {
 
-std::vector<BatchPiece> cut_batch(TrainBatch const& batch, index_t piece) {
+/// Rows `begin`, .. of `width` numbers each; nothing of what the batch does not have.
+template <class T>
+void append_rows(std::vector<T> const& from, index_t begin, index_t count, index_t width, std::vector<T>& to) {
+    if (from.empty()) { return; }
+    auto const first = from.begin() + begin * width;
+    to.insert(to.end(), first, first + count * width);
+}
+
+} // namespace
+
+CutBatch cut_batch(TrainBatch const& batch, index_t piece) {
     if (piece < 1) { throw Error(ErrorCode::invalid_argument, "a piece of a record has a position or more"); }
-    if (!batch.pooled_targets.empty() || !batch.frames.empty()) {
-        throw Error(ErrorCode::unsupported, "records are trained in pieces on tokens, for objectives of tokens");
-    }
+    auto const pieces_of = [&](index_t length) { return (length + piece - 1) / piece; };
     index_t const longest = *std::max_element(batch.lengths.begin(), batch.lengths.end());
-    std::vector<BatchPiece> pieces(static_cast<std::size_t>((longest + piece - 1) / piece));
-    std::int32_t slot = 0;
+    index_t const frame_length = static_cast<index_t>(batch.frames.size()) / batch.positions();
+    CutBatch cut;
+    cut.pieces.resize(static_cast<std::size_t>(pieces_of(longest)));
+    cut.records.pooled_targets = batch.pooled_targets;
+    cut.records.examples = batch.examples;
+    std::int32_t part = 0;
     index_t record_begin = 0;
     for (std::size_t r = 0; r < batch.lengths.size(); ++r) {
         index_t const length = batch.lengths[r];
-        std::int32_t before = -1;
-        for (index_t begin = 0; begin < length; begin += piece) {
+        index_t const parts = pieces_of(length);
+        for (index_t k = 0; k < parts; ++k) {
+            index_t const begin = k * piece;
             index_t const count = std::min(piece, length - begin);
-            auto& part = pieces[static_cast<std::size_t>(begin / piece)];
-            auto const copy = [&](auto const& from, auto& to) {
-                to.insert(to.end(), from.begin() + record_begin + begin, from.begin() + record_begin + begin + count);
-            };
-            copy(batch.tokens, part.batch.tokens);
-            copy(batch.token_targets, part.batch.token_targets);
-            part.batch.lengths.push_back(count);
-            if (!batch.examples.empty()) { part.batch.examples.push_back(batch.examples[r]); }
-            std::int32_t const behind = begin + count < length ? slot++ : -1;
-            part.slots.push_back({before, behind});
-            before = behind;
+            auto& [to, slots] = cut.pieces[static_cast<std::size_t>(k)];
+            append_rows(batch.tokens, record_begin + begin, count, 1, to.tokens);
+            append_rows(batch.frames, record_begin + begin, count, frame_length, to.frames);
+            append_rows(batch.token_targets, record_begin + begin, count, 1, to.token_targets);
+            append_rows(batch.examples, static_cast<index_t>(r), 1, 1, to.examples);
+            to.lengths.push_back(count);
+            RecordSlots slot;
+            slot.initial = k > 0 ? static_cast<std::int32_t>(cut.slots++) : -1;
+            slot.final = k + 1 < parts ? static_cast<std::int32_t>(cut.slots) : -1;
+            slot.part = part++;
+            slot.share = static_cast<float>(static_cast<double>(count) * static_cast<double>(parts) /
+                                            static_cast<double>(length));
+            slots.push_back(slot);
         }
+        cut.records.lengths.push_back(parts);
         record_begin += length;
     }
-    return pieces;
+    return cut;
 }
 
 } // namespace strandwave

@@ -29,7 +29,7 @@ index_t scratch_bytes(TrainCapacity const& c, index_t blocks) {
                                      norm_backward_scratch_floats(c.rows, c.d_state),
                                      causal_conv1d_backward_scratch_floats(c.rows, blocks, c.d_inner, c.d_conv),
                                      column_sum_scratch_floats(c.rows, std::max({c.d_model, 2 * c.d_inner, c.outputs})),
-                                     segment_pooling_scratch_floats(c.rows, c.segments, c.d_model)});
+                                     segment_pooling_scratch_floats(std::max(c.rows, c.parts), c.segments, c.d_model)});
     index_t const doubles = std::max(loss_scratch_doubles(), squared_norm_scratch_doubles());
     return std::max({floats * dtype_bytes(DType::f32), doubles * static_cast<index_t>(sizeof(double)),
                      embedding_backward_scratch_bytes(c.rows, c.vocab_size, c.d_model)});

@@ -62,15 +62,20 @@ void TrainHead::reserve(index_t rows, index_t records) {
 void TrainHead::put(TrainBatch const& batch, std::span<PackedSegment const> segments, float scale) {
     records_ = batch.records();
     rows_ = batch.positions() * config_.strands();
-    ops_.upload(scale_, &scale, sizeof(float));
-    index_t const places = is_pooled(objective_) ? records_ : rows_;
-    logits_ = logit_memory_.rows_from(0, places);
-    dlogits_ = dlogit_memory_.rows_from(0, places);
-    if (!is_pooled(objective_)) {
-        put_token_targets(batch, segments);
-        return;
+    if (is_pooled(objective_)) {
+        put_pools(segments, records_);
+        return put_pooled_targets(batch, scale);
     }
-    put_pools(segments, records_);
+    ops_.upload(scale_, &scale, sizeof(float));
+    logits_ = logit_memory_.rows_from(0, rows_);
+    dlogits_ = dlogit_memory_.rows_from(0, rows_);
+    put_token_targets(batch, segments);
+}
+
+void TrainHead::put_pooled_targets(TrainBatch const& batch, float scale) {
+    ops_.upload(scale_, &scale, sizeof(float));
+    logits_ = logit_memory_.rows_from(0, records_);
+    dlogits_ = dlogit_memory_.rows_from(0, records_);
     auto const wanted = static_cast<std::size_t>(records_ * logits_.cols);
     if (batch.pooled_targets.size() != wanted) {
         throw Error(ErrorCode::shape_mismatch, "a batch has " + std::to_string(batch.pooled_targets.size()) +
@@ -116,17 +121,26 @@ void TrainHead::put_token_targets(TrainBatch const& batch, std::span<PackedSegme
     if (mates_ != nullptr) { ops_.upload(mates_, mates.data(), bytes); }
 }
 
-void TrainHead::forward(Matrix residual, std::uint64_t const* seed, bool gradient) {
+Matrix TrainHead::normed(Matrix residual) {
     Matrix const hidden = hidden_.rows_from(0, rows_);
     ops_.norm(norm_, residual, hidden);
-    Matrix const dlogits = gradient ? dlogits_ : Matrix();
-    if (!is_pooled(objective_)) {
-        ops_.gemm(hidden, false, weight(), true, logits_, false);
-        ops_.cross_entropy({token_targets_, mates_, complement_}, logits_, scale_, dlogits, sums_);
-        return;
+    return hidden;
+}
+
+void TrainHead::forward(Matrix residual, std::uint64_t const* seed, bool gradient) {
+    Matrix const hidden = normed(residual);
+    if (is_pooled(objective_)) {
+        ops_.pool(pooling_, hidden, pooled_.rows_from(0, records_));
+        return judge_pooled(seed, gradient);
     }
+    ops_.gemm(hidden, false, weight(), true, logits_, false);
+    ops_.cross_entropy({token_targets_, mates_, complement_}, logits_, scale_, gradient ? dlogits_ : Matrix(), sums_);
+}
+
+/// Logits and loss of what was pooled.
+void TrainHead::judge_pooled(std::uint64_t const* seed, bool gradient) {
     Matrix const pooled = pooled_.rows_from(0, records_);
-    ops_.pool(pooling_, hidden, pooled);
+    Matrix const dlogits = gradient ? dlogits_ : Matrix();
     if (seed != nullptr && dropout_ > 0) { ops_.dropout(pooled, dropout_, seed, kPooledSite); }
     ops_.gemm(pooled, false, weight(), true, logits_, false);
     if (p_.model->head_bias != kNone) {
@@ -142,19 +156,89 @@ void TrainHead::forward(Matrix residual, std::uint64_t const* seed, bool gradien
 void TrainHead::backward(Matrix residual, std::uint64_t const* seed, Matrix d_residual) {
     Matrix const hidden = hidden_.rows_from(0, rows_);
     Matrix const dhidden = dhidden_.rows_from(0, rows_);
-    Matrix const dweight = p_.gradient_matrix(p_.model->head_weight);
     if (is_pooled(objective_)) {
-        Matrix const pooled = pooled_.rows_from(0, records_);
-        Matrix const dpooled = dpooled_.rows_from(0, records_);
-        ops_.gemm(dlogits_, true, pooled, false, dweight, true);
-        if (p_.model->head_bias != kNone) { ops_.column_sum(dlogits_, p_.gradient(p_.model->head_bias)); }
-        ops_.gemm(dlogits_, false, weight(), false, dpooled, false);
-        if (seed != nullptr && dropout_ > 0) { ops_.dropout(dpooled, dropout_, seed, kPooledSite); }
-        ops_.pool_backward(pooling_, hidden, dpooled, dhidden);
+        judge_pooled_backward(seed);
+        ops_.pool_backward(pooling_, hidden, dpooled_.rows_from(0, records_), dhidden);
     } else {
-        ops_.gemm(dlogits_, true, hidden, false, dweight, true);
+        ops_.gemm(dlogits_, true, hidden, false, p_.gradient_matrix(p_.model->head_weight), true);
         ops_.gemm(dlogits_, false, weight(), false, dhidden, false);
     }
+    ops_.norm_backward(norm_, residual, dhidden, d_residual, false, p_.gradient(p_.model->final_norm_weight),
+                       p_.gradient(p_.model->final_norm_bias));
+}
+
+/// The gradients of head and pooled vectors.
+void TrainHead::judge_pooled_backward(std::uint64_t const* seed) {
+    Matrix const dpooled = dpooled_.rows_from(0, records_);
+    ops_.gemm(dlogits_, true, pooled_.rows_from(0, records_), false, p_.gradient_matrix(p_.model->head_weight), true);
+    if (p_.model->head_bias != kNone) { ops_.column_sum(dlogits_, p_.gradient(p_.model->head_bias)); }
+    ops_.gemm(dlogits_, false, weight(), false, dpooled, false);
+    if (seed != nullptr && dropout_ > 0) { ops_.dropout(dpooled, dropout_, seed, kPooledSite); }
+}
+
+void TrainHead::reserve_parts(index_t parts) {
+    carried_.emplace(ops_);
+    part_memory_ = carried_->matrix(DType::f32, parts, config_.d_model);
+    dpart_memory_ = carried_->matrix(DType::f32, parts, config_.d_model);
+}
+
+void TrainHead::put_piece(std::span<PackedSegment const> segments, std::span<RecordSlots const> slots) {
+    std::vector<PooledSegment> pools;
+    parts_.clear();
+    rows_ = 0;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+        float const factor = pooling_ == Pooling::mean ? slots[i].share : 1.0F;
+        pools.push_back({segments[i].begin, segments[i].length, static_cast<index_t>(i), factor});
+        parts_.push_back(slots[i].part);
+        rows_ += segments[i].length;
+    }
+    records_ = static_cast<index_t>(parts_.size());
+    ops_.set_pools(pools);
+}
+
+void TrainHead::pool_piece(Matrix residual) { ops_.pool(pooling_, normed(residual), pooled_.rows_from(0, records_)); }
+
+void TrainHead::keep_parts() {
+    for (index_t i = 0; i < records_; ++i) {
+        ops_.copy_bytes(part_memory_.rows_from(parts_[static_cast<std::size_t>(i)], 1).data,
+                        pooled_.rows_from(i, 1).data, config_.d_model * dtype_bytes(DType::f32));
+    }
+}
+
+void TrainHead::put_records(TrainBatch const& records, float scale) {
+    std::vector<PooledSegment> pools;
+    part_count_ = 0;
+    for (index_t const parts : records.lengths) {
+        pools.push_back({part_count_, parts, static_cast<index_t>(pools.size()), 1.0F});
+        part_count_ += parts;
+    }
+    records_ = records.records();
+    ops_.set_pools(pools);
+    put_pooled_targets(records, scale);
+}
+
+void TrainHead::judge(bool gradient) {
+    Matrix const parts = part_memory_.rows_from(0, part_count_);
+    ops_.pool(pooling_, parts, pooled_.rows_from(0, records_));
+    judge_pooled(nullptr, gradient);
+    if (!gradient) { return; }
+    judge_pooled_backward(nullptr);
+    ops_.pool_backward(pooling_, parts, dpooled_.rows_from(0, records_), dpart_memory_.rows_from(0, part_count_));
+}
+
+void TrainHead::take_part_gradients() {
+    for (index_t i = 0; i < records_; ++i) {
+        ops_.copy_bytes(dpooled_.rows_from(i, 1).data,
+                        dpart_memory_.rows_from(parts_[static_cast<std::size_t>(i)], 1).data,
+                        config_.d_model * dtype_bytes(DType::f32));
+    }
+}
+
+void TrainHead::backward_piece(Matrix residual, Matrix d_residual) {
+    // Normed rows say where maxima are; other poolings do not read them.
+    Matrix const hidden = pooling_ == Pooling::max ? normed(residual) : hidden_.rows_from(0, rows_);
+    Matrix const dhidden = dhidden_.rows_from(0, rows_);
+    ops_.pool_backward(pooling_, hidden, dpooled_.rows_from(0, records_), dhidden);
     ops_.norm_backward(norm_, residual, dhidden, d_residual, false, p_.gradient(p_.model->final_norm_weight),
                        p_.gradient(p_.model->final_norm_bias));
 }

@@ -56,32 +56,16 @@ TrainModel::TrainModel(DeviceParameters const& parameters, TrainOps& ops, TrainM
     for (auto const& layer : parameters.model->layers) {
         layers_.emplace_back(parameters, layer, ops, fixed_);
     }
-    if (options.slots > 0 && config_.bidirectional) {
-        throw Error(ErrorCode::unsupported, "a bidirectional model carries no state from piece to piece");
-    }
-    if (options.slots > 0 && options.dropout > 0) {
-        throw Error(ErrorCode::unsupported, "records in pieces are trained without dropout");
-    }
-    index_t const conv = config_.n_layer * options.slots * (config_.d_conv - 1) * config_.d_inner;
-    index_t const scan = config_.n_layer * options.slots * config_.d_state * config_.d_inner;
-    for (int i = 0; i < 4 && options.slots > 0; ++i) {
-        index_t const size = i % 2 == 0 ? conv : scan;
-        states_[i] = fixed_.array<float>(size);
-        ops.zero(states_[i], size * dtype_bytes(DType::f32));
-    }
 }
 
 TrainModel::~TrainModel() = default;
 
 index_t TrainModel::bytes() const noexcept {
-    return fixed_.bytes_used() + head_.bytes() + (a_ ? a_->store.bytes_used() : 0);
+    return fixed_.bytes_used() + head_.bytes() + (a_ ? a_->store.bytes_used() : 0) +
+           (carried_ ? carried_->bytes_used() : 0);
 }
 
-void TrainModel::grow(index_t rows, index_t records) {
-    if (rows <= row_capacity_ && records <= record_capacity_) { return; }
-    row_capacity_ = std::max(rows, row_capacity_);
-    record_capacity_ = std::max(records, record_capacity_);
-    a_.reset();
+TrainCapacity TrainModel::capacity() const {
     TrainCapacity capacity;
     capacity.rows = row_capacity_;
     capacity.segments = record_capacity_ * config_.strands();
@@ -92,9 +76,41 @@ void TrainModel::grow(index_t rows, index_t records) {
     capacity.dt_rank = config_.dt_rank;
     capacity.vocab_size = config_.vocab_size;
     capacity.outputs = (*p_.model)[p_.model->head_weight].rows;
-    ops_.reserve(capacity);
-    a_ = std::make_unique<Activations>(*p_.model, options_, capacity, ops_);
+    capacity.parts = part_capacity_;
+    return capacity;
+}
+
+void TrainModel::grow(index_t rows, index_t records) {
+    if (rows <= row_capacity_ && records <= record_capacity_) { return; }
+    row_capacity_ = std::max(rows, row_capacity_);
+    record_capacity_ = std::max(records, record_capacity_);
+    a_.reset();
+    ops_.reserve(capacity());
+    a_ = std::make_unique<Activations>(*p_.model, options_, capacity(), ops_);
     head_.reserve(row_capacity_, record_capacity_);
+}
+
+void TrainModel::carry(index_t slots, index_t parts) {
+    if (config_.bidirectional) {
+        throw Error(ErrorCode::unsupported, "a bidirectional model carries no state from piece to piece");
+    }
+    if (options_.dropout > 0) { throw Error(ErrorCode::unsupported, "records in pieces are trained without dropout"); }
+    if (slots <= slot_capacity_ && parts <= part_capacity_) { return; }
+    slot_capacity_ = std::max(slots, slot_capacity_);
+    part_capacity_ = std::max(parts, part_capacity_);
+    if (a_) { ops_.reserve(capacity()); } // replays know the memory that goes away
+    carried_.emplace(ops_);
+    for (int i = 0; i < 4; ++i) {
+        states_[i] = carried_->array<float>(state_size(i));
+    }
+    clear_states({0, 1, 2, 3});
+    head_.reserve_parts(part_capacity_);
+}
+
+/// Numbers of a kind of state, over all layers and slots.
+index_t TrainModel::state_size(int kind) const {
+    index_t const rows = kind % 2 == 0 ? config_.d_conv - 1 : config_.d_state;
+    return config_.n_layer * slot_capacity_ * rows * config_.d_inner;
 }
 
 void TrainModel::put(TrainBatch const& batch, float scale, std::uint64_t seed, std::span<RecordSlots const> slots) {
@@ -102,11 +118,24 @@ void TrainModel::put(TrainBatch const& batch, float scale, std::uint64_t seed, s
     records_ = batch.records();
     rows_ = positions_ * config_.strands();
     grow(rows_, records_);
+    check_slots(slots);
     place_records(batch, slots);
     upload_inputs(batch);
     ops_.upload(seed_, &seed, sizeof(seed));
     ops_.set_records(segments_);
+    if (is_pooled(options_.objective) && !slots.empty()) { return head_.put_piece(segments_, slots); }
     head_.put(batch, segments_, scale);
+}
+
+void TrainModel::check_slots(std::span<RecordSlots const> slots) const {
+    if (slots.empty()) { return; }
+    if (static_cast<index_t>(slots.size()) != records_) {
+        throw Error(ErrorCode::shape_mismatch, "a batch of pieces has slots for another number of records");
+    }
+    for (auto const& slot : slots) {
+        if (std::max(slot.initial, slot.final) < slot_capacity_ && slot.part < part_capacity_) { continue; }
+        throw Error(ErrorCode::invalid_argument, "a piece has a slot or a part that is not carried");
+    }
 }
 
 void TrainModel::place_records(TrainBatch const& batch, std::span<RecordSlots const> slots) {
@@ -199,27 +228,36 @@ LayerRun TrainModel::layer_run(index_t layer, bool training) const {
     run.dropout = training ? options_.dropout : 0;
     run.seed = seed_;
     run.site = static_cast<std::uint64_t>(layer);
-    if (options_.slots > 0) {
-        index_t const conv = layer * options_.slots * (config_.d_conv - 1) * config_.d_inner;
-        index_t const scan = layer * options_.slots * config_.d_state * config_.d_inner;
+    if (slot_capacity_ > 0) {
+        index_t const conv = layer * (state_size(0) / config_.n_layer);
+        index_t const scan = layer * (state_size(1) / config_.n_layer);
         run.state = {states_[0] + conv, states_[1] + scan, states_[2] + conv, states_[3] + scan};
     }
     return run;
 }
 
 void TrainModel::forward(bool training) {
+    forward_layers(training);
+    head_.forward(a_->residuals.back().rows_from(0, rows_), training ? seed_ : nullptr, training);
+}
+
+void TrainModel::forward_layers(bool training) {
     embed();
     for (index_t i = 0; i < config_.n_layer; ++i) {
         auto const n = static_cast<std::size_t>(i);
         layers_[n].forward(a_->residuals[n].rows_from(0, rows_), a_->residuals[n + 1].rows_from(0, rows_), kept(i),
                            a_->scratch, layer_run(i, training));
     }
-    head_.forward(a_->residuals.back().rows_from(0, rows_), training ? seed_ : nullptr, training);
 }
 
 void TrainModel::backward() {
+    head_.backward(a_->residuals.back().rows_from(0, rows_), seed_, a_->d_residual.rows_from(0, rows_));
+    backward_layers();
+}
+
+/// From the gradient of the last residual stream on.
+void TrainModel::backward_layers() {
     Matrix const d_residual = a_->d_residual.rows_from(0, rows_);
-    head_.backward(a_->residuals.back().rows_from(0, rows_), seed_, d_residual);
     index_t const last = config_.n_layer - 1;
     for (index_t i = last; i >= 0 && i + 1 >= options_.first_layer; --i) {
         auto const n = static_cast<std::size_t>(i);
@@ -242,6 +280,32 @@ void TrainModel::evaluate() {
     ops_.replay(mix(key_, 2), [&] { forward(false); });
 }
 
+void TrainModel::forward_piece() {
+    ops_.replay(mix(key_, 3), [&] {
+        forward_layers(true);
+        head_.pool_piece(a_->residuals.back().rows_from(0, rows_));
+    });
+    head_.keep_parts();
+}
+
+void TrainModel::judge(TrainBatch const& records, float scale, bool gradient) {
+    if (records.positions() > part_capacity_) {
+        throw Error(ErrorCode::invalid_argument, "records have pieces whose pooled vectors are not carried");
+    }
+    head_.put_records(records, scale);
+    auto const key = mix(mix(2, records.positions()), records.records());
+    ops_.replay(mix(key, gradient ? 1 : 2), [&] { head_.judge(gradient); });
+}
+
+void TrainModel::backward_piece(bool forward_again) {
+    head_.take_part_gradients();
+    ops_.replay(mix(key_, forward_again ? 4 : 5), [&] {
+        if (forward_again) { forward_layers(true); }
+        head_.backward_piece(a_->residuals.back().rows_from(0, rows_), a_->d_residual.rows_from(0, rows_));
+        backward_layers();
+    });
+}
+
 LossSums TrainModel::sums() {
     LossSums sums;
     ops_.download(&sums, head_.sums(), sizeof(sums));
@@ -255,12 +319,12 @@ std::vector<float> TrainModel::outputs() {
     return values;
 }
 
-void TrainModel::clear_state_gradients() {
-    if (options_.slots == 0) { return; }
-    ops_.zero(states_[2],
-              config_.n_layer * options_.slots * (config_.d_conv - 1) * config_.d_inner * dtype_bytes(DType::f32));
-    ops_.zero(states_[3],
-              config_.n_layer * options_.slots * config_.d_state * config_.d_inner * dtype_bytes(DType::f32));
+void TrainModel::clear_state_gradients() { clear_states({2, 3}); }
+
+void TrainModel::clear_states(std::initializer_list<int> kinds) {
+    for (int const kind : kinds) {
+        if (state_size(kind) > 0) { ops_.zero(states_[kind], state_size(kind) * dtype_bytes(DType::f32)); }
+    }
 }
 
 } // namespace strandwave

@@ -29,6 +29,7 @@ struct TrainCapacity {
     index_t dt_rank = 0;
     index_t vocab_size = 0;
     index_t outputs = 0; ///< columns of the head
+    index_t parts = 0;   ///< pooled vectors of the pieces of records
 };
 
 /// Parameters of a norm, in device memory.

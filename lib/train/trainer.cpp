@@ -105,6 +105,10 @@ struct Trainer::Shard {
 Trainer::Trainer(ModelParameters const& parameters, TrainerState const& state, Threads const& threads,
                  TrainerOptions const& options)
     : parameters_(parameters), threads_(threads), options_(options), step_(state.step) {
+    if (options.piece > 0 && options.truncate && is_pooled(options.model.objective)) {
+        throw Error(ErrorCode::unsupported, "truncated back-propagation is for objectives of tokens: in pieces, those "
+                                            "of whole records have exact gradients at the same cost");
+    }
     std::vector<Device> devices(options.device.is_gpu() ? 1 : kShards, options.device);
     if (options.exchange) {
         devices = options.exchange->devices();
@@ -120,6 +124,7 @@ Trainer::Trainer(ModelParameters const& parameters, TrainerState const& state, T
         }
         shard->make_gradients(parameters.size);
         shard->model.emplace(shard->parameters, *shard->ops, options.model);
+        if (options.piece > 0) { shard->model->carry(0, 0); } // throws for what cannot
         shards_.push_back(std::move(shard));
     }
 }
@@ -177,28 +182,49 @@ void Trainer::run_shard(Shard& shard, std::span<TrainBatch const> batches, float
 }
 
 void Trainer::run_batch(Shard& shard, TrainBatch const& batch, float scale, std::uint64_t seed) {
-    if (options_.piece > 0) { return run_pieces(shard, batch, scale); }
+    if (options_.piece > 0) {
+        auto const cut = cut_batch(batch, options_.piece);
+        shard.model->carry(cut.slots, cut.records.positions());
+        return is_pooled(options_.model.objective) ? run_pooled_pieces(shard, cut, scale)
+                                                   : run_pieces(shard, cut, scale);
+    }
     shard.model->put(batch, scale, seed);
     shard.model->forward_backward();
     shard.keep_sums();
 }
 
 /// Back-propagation through time in pieces: see TrainModel.
-void Trainer::run_pieces(Shard& shard, TrainBatch const& batch, float scale) {
-    auto pieces = cut_batch(batch, options_.piece);
-    auto const put = [&](BatchPiece const& piece) { shard.model->put(piece.batch, scale, 0, piece.slots); };
-    shard.model->clear_state_gradients();
-    if (!options_.truncate) {
-        for (std::size_t i = 0; i + 1 < pieces.size(); ++i) {
-            put(pieces[i]);
-            shard.model->evaluate(); // leaves the states that the pieces behind begin with
-        }
-        std::reverse(pieces.begin(), pieces.end());
-    }
-    for (auto const& piece : pieces) {
-        put(piece);
-        shard.model->forward_backward();
+void Trainer::run_pieces(Shard& shard, CutBatch const& cut, float scale) {
+    auto& model = *shard.model;
+    auto const train = [&](BatchPiece const& piece) {
+        model.put(piece.batch, scale, 0, piece.slots);
+        model.forward_backward();
         shard.keep_sums();
+    };
+    model.clear_state_gradients();
+    if (options_.truncate) {
+        std::for_each(cut.pieces.begin(), cut.pieces.end(), train);
+        return;
+    }
+    for (std::size_t i = 0; i + 1 < cut.pieces.size(); ++i) {
+        model.put(cut.pieces[i].batch, scale, 0, cut.pieces[i].slots);
+        model.evaluate(); // leaves the states that the pieces behind begin with
+    }
+    std::for_each(cut.pieces.rbegin(), cut.pieces.rend(), train);
+}
+
+/// The same of pooled objectives: no piece has a loss before all have passed.
+void Trainer::run_pooled_pieces(Shard& shard, CutBatch const& cut, float scale) {
+    auto& model = *shard.model;
+    for (auto const& piece : cut.pieces) {
+        model.put(piece.batch, scale, 0, piece.slots);
+        model.forward_piece();
+    }
+    model.judge(cut.records, scale, true);
+    shard.keep_sums();
+    for (auto piece = cut.pieces.rbegin(); piece != cut.pieces.rend(); ++piece) {
+        model.put(piece->batch, scale, 0, piece->slots);
+        model.backward_piece(piece != cut.pieces.rbegin());
     }
 }
 
@@ -316,17 +342,29 @@ void Trainer::swap_average() {
 LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs) {
     auto& model = *shard.model;
     model.refresh();
+    if (options_.piece > 0) { return evaluate_pieces(shard, cut_batch(batch, options_.piece), outputs); }
+    model.put(batch, 1.0F, 0);
+    model.evaluate();
+    if (outputs != nullptr) { *outputs = model.outputs(); }
+    return model.sums();
+}
+
+LossSums Trainer::evaluate_pieces(Shard& shard, CutBatch const& cut, std::vector<float>* outputs) {
+    auto& model = *shard.model;
+    bool const pooled = is_pooled(options_.model.objective);
     LossSums sums;
-    if (options_.piece > 0) {
-        for (auto const& piece : cut_batch(batch, options_.piece)) {
-            model.put(piece.batch, 1.0F, 0, piece.slots);
+    model.carry(cut.slots, cut.records.positions());
+    for (auto const& piece : cut.pieces) {
+        model.put(piece.batch, 1.0F, 0, piece.slots);
+        if (pooled) {
+            model.forward_piece();
+        } else {
             model.evaluate();
             sums += model.sums();
         }
-        return sums;
     }
-    model.put(batch, 1.0F, 0);
-    model.evaluate();
+    if (!pooled) { return sums; }
+    model.judge(cut.records, 1.0F, false);
     if (outputs != nullptr) { *outputs = model.outputs(); }
     return model.sums();
 }

@@ -12,14 +12,17 @@
 
 namespace strandwave {
 
+struct CutBatch;
+
 struct TrainerOptions {
     TrainModelOptions model;
     OptimizerOptions optimizer;
     index_t steps = 0; ///< of the whole training, for the schedule
     /// > 0: records are run in pieces of so many positions with carried state, so that memory does not grow with their
-    /// length; model.slots is no fewer than a batch's positions / piece. Gradients are exact, every piece but the last
-    /// running forward twice, or end at the pieces' borders (`truncate`).
+    /// length. Gradients are exact, every piece but the last running forward twice. Causal models, without dropout.
     index_t piece = 0;
+    /// With `piece`: gradients end at the pieces' borders. Not of pooled objectives, whose pieces all have to pass
+    /// before any has a gradient: nothing would be saved.
     bool truncate = false;
     std::uint64_t seed = 1;
     Device device;
@@ -81,9 +84,11 @@ private:
     struct Shard;
     void run_shard(Shard& shard, std::span<TrainBatch const> batches, float scale);
     void run_batch(Shard& shard, TrainBatch const& batch, float scale, std::uint64_t seed);
-    void run_pieces(Shard& shard, TrainBatch const& batch, float scale);
+    void run_pieces(Shard& shard, CutBatch const& cut, float scale);
+    void run_pooled_pieces(Shard& shard, CutBatch const& cut, float scale);
     void swap_average();
     LossSums evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs);
+    LossSums evaluate_pieces(Shard& shard, CutBatch const& cut, std::vector<float>* outputs);
     void add_shards();
     void update();
     void update(Shard& shard, AdamWStep const& step);

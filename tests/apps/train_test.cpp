@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -251,6 +252,59 @@ TEST_F(TrainTest, LanguageModelsOfTokensThatComeNext) {
     EXPECT_NE(run.err.find("bits)"), std::string::npos) << run.err;
     auto const embedded = program({"embed", "-q", "--model", "new", sample("genomes.fa.gz"), "-o", "v.npy"});
     EXPECT_EQ(embedded.exit_code, 0) << embedded.err;
+}
+
+/// What a run made of the parameters that it began with, in order.
+std::vector<double> way(std::filesystem::path const& begin, std::filesystem::path const& end) {
+    auto const from = open_checkpoint(begin);
+    auto const to = open_checkpoint(end);
+    std::vector<double> way;
+    for (auto const& [name, tensor] : from.tensors()) {
+        auto const* other = to.find(name);
+        if (other == nullptr || other->shape != tensor.shape) { continue; } // the head is fresh
+        auto const a = read_f32(tensor);
+        auto const b = read_f32(*other);
+        std::transform(a.begin(), a.end(), b.begin(), std::back_inserter(way),
+                       [](float x, float y) { return static_cast<double>(y) - static_cast<double>(x); });
+    }
+    return way;
+}
+
+TEST_F(TrainTest, ClassifiersInPiecesAreThoseOfWholeRecords) {
+    auto const into = [&](std::string const& directory, Strings more) {
+        more.insert(more.end(), {"-q", "--steps", "4", "--held-out", "0.2", "--validate-every", "4",
+                                 "--label-smoothing", "0.1", "--balance", "-o", directory});
+        auto const run = train(genomes(more));
+        EXPECT_EQ(run.exit_code, 0) << run.err;
+        return way(model_, folder() / directory);
+    };
+    auto const whole = into("whole", {});
+    auto const pieces = into("pieces", {"--piece", "16"}); // of 60 positions
+    ASSERT_EQ(pieces.size(), whole.size());
+    double error = 0;
+    double length = 0;
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+        error += (pieces[i] - whole[i]) * (pieces[i] - whole[i]);
+        length += whole[i] * whole[i];
+    }
+    EXPECT_GT(length, 0);
+    // Gradients are sums over the 240 positions of a batch, in another order: rounding of 240 x 2^-24 at most. AdamW
+    // divides two such sums, four times.
+    EXPECT_LT(std::sqrt(error / length), 8 * 240 * std::ldexp(1.0, -24));
+
+    refused(train_arguments(genomes({"--steps", "1", "--piece", "16", "--truncate", "-o", "new"})), "--truncate");
+    model_ = make_caduceus_model(folder());
+    refused(train_arguments(genomes({"--steps", "1", "--piece", "16", "-o", "new"})), "causal");
+    EXPECT_FALSE(std::filesystem::exists(folder() / "new"));
+}
+
+TEST_F(TrainTest, RegressionInPieces) {
+    file("labels.tsv", "a\t1.5\nb\t-2\nc\t0.5\n");
+    auto const input = file("x.fa", fasta("a", bases(50)) + fasta("b", bases(90, 2)) + fasta("c", bases(7, 3)));
+    auto const run = train(
+        {"--objective", "regression", "--labels", "labels.tsv", input, "--steps", "2", "--piece", "20", "-o", "new"});
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_NE(run.err.find("deviations"), std::string::npos) << run.err;
 }
 
 TEST_F(TrainTest, LanguageModelsOfTokensThatAreMasked) {

@@ -178,8 +178,16 @@ TEST_P(DataParallel, PiecesOfRecordsAndTheirState) {
     Beginning const b(test::Dialect::hugging_face, 0);
     auto o = b.options(5);
     o.piece = 16;
-    o.model.slots = 12;
     auto const batches = make_batches(b, {{70, 16, 3, 40}}, 5);
+    auto const whole = train(b, o, 0, batches, b.state);
+    expect_same_curve(train(b, o, GetParam(), batches, b.state), whole);
+}
+
+TEST_P(DataParallel, PiecesOfRecordsThatHaveAClass) {
+    Beginning const b(test::Dialect::hugging_face, 3);
+    auto o = b.options(5);
+    o.piece = 16;
+    auto const batches = make_batches(b, {{70, 17, 3, 40}, {5, 90}}, 5);
     auto const whole = train(b, o, 0, batches, b.state);
     expect_same_curve(train(b, o, GetParam(), batches, b.state), whole);
 }

@@ -159,7 +159,7 @@ TEST_P(TrainModels, RecomputationChangesNothing) {
         options.recompute = recompute;
         options.dropout = 0.2F;
         test::ModelInTraining model(shape, tensors, options);
-        model.train().put(test::random_batch(shape, {19, 1, 34}, 4), 0.1F, 77);
+        model.train().put(test::random_batch(shape, {19, 1, 134}, 4), 0.1F, 77);
         model.train().forward_backward();
         model.train().finish_gradients();
         results[recompute] = model.gradients();
@@ -212,8 +212,8 @@ TEST(LongRecords, PiecesGiveTheGradientsOfTheWhole) {
     reference.train().forward_backward();
     reference.train().finish_gradients();
 
-    options.slots = static_cast<index_t>(pieces.size()) + 1;
     test::ModelInTraining model(shape, tensors, options);
+    model.train().carry(static_cast<index_t>(pieces.size()) + 1, 0);
     std::vector<TrainBatch> batches;
     std::vector<RecordSlots> slots;
     index_t begin = 0;
