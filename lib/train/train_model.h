@@ -27,7 +27,7 @@ struct TrainModelOptions {
 /// last to the first forward again and backward: the gradient of the state behind a piece waits in its slot. That is
 /// exact back-propagation in the memory of one piece. Running each piece forward and backward once, with the gradients
 /// of the slots cleared in between, is truncated back-propagation through time. Pooled objectives: `forward_piece` of
-/// all pieces, `judge` of the records, then `backward_piece` from the last piece to the first. cut_batch makes the
+/// all pieces, `judge` of the records, then `backward_piece` from the last piece to the first. CutBatch makes the
 /// pieces.
 class TrainModel {
 public:

@@ -183,8 +183,8 @@ void Trainer::run_shard(Shard& shard, std::span<TrainBatch const> batches, float
 
 void Trainer::run_batch(Shard& shard, TrainBatch const& batch, float scale, std::uint64_t seed) {
     if (options_.piece > 0) {
-        auto const cut = cut_batch(batch, options_.piece);
-        shard.model->carry(cut.slots, cut.records.positions());
+        CutBatch const cut(batch, options_.piece);
+        shard.model->carry(cut.slots(), cut.records().positions());
         return is_pooled(options_.model.objective) ? run_pooled_pieces(shard, cut, scale)
                                                    : run_pieces(shard, cut, scale);
     }
@@ -196,35 +196,36 @@ void Trainer::run_batch(Shard& shard, TrainBatch const& batch, float scale, std:
 /// Back-propagation through time in pieces: see TrainModel.
 void Trainer::run_pieces(Shard& shard, CutBatch const& cut, float scale) {
     auto& model = *shard.model;
-    auto const train = [&](BatchPiece const& piece) {
+    auto const put = [&](index_t number) {
+        auto const piece = cut.piece(number);
         model.put(piece.batch, scale, 0, piece.slots);
-        model.forward_backward();
-        shard.keep_sums();
     };
     model.clear_state_gradients();
-    if (options_.truncate) {
-        std::for_each(cut.pieces.begin(), cut.pieces.end(), train);
-        return;
-    }
-    for (std::size_t i = 0; i + 1 < cut.pieces.size(); ++i) {
-        model.put(cut.pieces[i].batch, scale, 0, cut.pieces[i].slots);
+    for (index_t i = 0; !options_.truncate && i + 1 < cut.pieces(); ++i) {
+        put(i);
         model.evaluate(); // leaves the states that the pieces behind begin with
     }
-    std::for_each(cut.pieces.rbegin(), cut.pieces.rend(), train);
+    for (index_t i = 0; i < cut.pieces(); ++i) {
+        put(options_.truncate ? i : cut.pieces() - 1 - i);
+        model.forward_backward();
+        shard.keep_sums();
+    }
 }
 
 /// The same of pooled objectives: no piece has a loss before all have passed.
 void Trainer::run_pooled_pieces(Shard& shard, CutBatch const& cut, float scale) {
     auto& model = *shard.model;
-    for (auto const& piece : cut.pieces) {
+    for (index_t i = 0; i < cut.pieces(); ++i) {
+        auto const piece = cut.piece(i);
         model.put(piece.batch, scale, 0, piece.slots);
         model.forward_piece();
     }
-    model.judge(cut.records, scale, true);
+    model.judge(cut.records(), scale, true);
     shard.keep_sums();
-    for (auto piece = cut.pieces.rbegin(); piece != cut.pieces.rend(); ++piece) {
-        model.put(piece->batch, scale, 0, piece->slots);
-        model.backward_piece(piece != cut.pieces.rbegin());
+    for (index_t i = cut.pieces() - 1; i >= 0; --i) {
+        auto const piece = cut.piece(i);
+        model.put(piece.batch, scale, 0, piece.slots);
+        model.backward_piece(i + 1 < cut.pieces());
     }
 }
 
@@ -342,7 +343,7 @@ void Trainer::swap_average() {
 LossSums Trainer::evaluate_part(Shard& shard, TrainBatch const& batch, std::vector<float>* outputs) {
     auto& model = *shard.model;
     model.refresh();
-    if (options_.piece > 0) { return evaluate_pieces(shard, cut_batch(batch, options_.piece), outputs); }
+    if (options_.piece > 0) { return evaluate_pieces(shard, {batch, options_.piece}, outputs); }
     model.put(batch, 1.0F, 0);
     model.evaluate();
     if (outputs != nullptr) { *outputs = model.outputs(); }
@@ -353,8 +354,9 @@ LossSums Trainer::evaluate_pieces(Shard& shard, CutBatch const& cut, std::vector
     auto& model = *shard.model;
     bool const pooled = is_pooled(options_.model.objective);
     LossSums sums;
-    model.carry(cut.slots, cut.records.positions());
-    for (auto const& piece : cut.pieces) {
+    model.carry(cut.slots(), cut.records().positions());
+    for (index_t i = 0; i < cut.pieces(); ++i) {
+        auto const piece = cut.piece(i);
         model.put(piece.batch, 1.0F, 0, piece.slots);
         if (pooled) {
             model.forward_piece();
@@ -364,7 +366,7 @@ LossSums Trainer::evaluate_pieces(Shard& shard, CutBatch const& cut, std::vector
         }
     }
     if (!pooled) { return sums; }
-    model.judge(cut.records, 1.0F, false);
+    model.judge(cut.records(), 1.0F, false);
     if (outputs != nullptr) { *outputs = model.outputs(); }
     return model.sums();
 }
@@ -374,31 +376,6 @@ TrainerState Trainer::state(index_t replica) {
     return {step_, shard.download(shard.parameters.values), shard.download(shard.moment1),
             shard.download(shard.moment2),
             shard.average == nullptr ? std::vector<float>() : shard.download(shard.average)};
-}
-
-std::vector<TrainBatch> split_batch(TrainBatch const& batch, index_t parts, index_t frame_length) {
-    std::vector<TrainBatch> result(static_cast<std::size_t>(parts));
-    index_t const total = batch.positions();
-    index_t const values =
-        batch.records() == 0 ? 0 : static_cast<index_t>(batch.pooled_targets.size()) / batch.records();
-    index_t done = 0;
-    for (index_t i = 0; i < batch.records(); ++i) {
-        auto const n = static_cast<std::size_t>(i);
-        index_t const length = batch.lengths[n];
-        // The part in which the middle of the record lies.
-        auto& part = result[static_cast<std::size_t>((2 * done + length) * parts / (2 * std::max<index_t>(1, total)))];
-        auto const copy = [](auto const& from, auto& to, index_t begin, index_t count) {
-            if (!from.empty()) { to.insert(to.end(), from.begin() + begin, from.begin() + begin + count); }
-        };
-        copy(batch.tokens, part.tokens, done, length);
-        copy(batch.frames, part.frames, done * frame_length, length * frame_length);
-        copy(batch.token_targets, part.token_targets, done, length);
-        copy(batch.pooled_targets, part.pooled_targets, i * values, values);
-        copy(batch.examples, part.examples, i, 1);
-        part.lengths.push_back(length);
-        done += length;
-    }
-    return result;
 }
 
 } // namespace strandwave

@@ -12,7 +12,7 @@
 
 namespace strandwave {
 
-struct CutBatch;
+class CutBatch;
 
 struct TrainerOptions {
     TrainModelOptions model;
@@ -108,8 +108,5 @@ private:
     };
     std::vector<Waiting> waiting_;
 };
-
-/// Records of a batch in `parts` runs of nearly equal numbers of positions, in order; some may be empty.
-std::vector<TrainBatch> split_batch(TrainBatch const& batch, index_t parts, index_t frame_length);
 
 } // namespace strandwave

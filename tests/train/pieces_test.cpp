@@ -79,19 +79,22 @@ Outcome outcome(Case const& c, TrainBatch const& batch, index_t piece) {
         result.sums = train.sums();
         result.logits = train.outputs();
     } else {
-        auto const cut = cut_batch(batch, piece);
-        auto const put = [&](BatchPiece const& p) { train.put(p.batch, 0.1F, 0, p.slots); };
-        train.carry(cut.slots, cut.records.positions());
-        for (auto const& p : cut.pieces) {
-            put(p);
+        CutBatch const cut(batch, piece);
+        auto const put = [&](index_t number) {
+            auto const p = cut.piece(number);
+            train.put(p.batch, 0.1F, 0, p.slots);
+        };
+        train.carry(cut.slots(), cut.records().positions());
+        for (index_t i = 0; i < cut.pieces(); ++i) {
+            put(i);
             train.forward_piece();
         }
-        train.judge(cut.records, 0.1F, true);
+        train.judge(cut.records(), 0.1F, true);
         result.sums = train.sums();
         result.logits = train.outputs();
-        for (std::size_t i = cut.pieces.size(); i-- > 0;) {
-            put(cut.pieces[i]);
-            train.backward_piece(i + 1 < cut.pieces.size());
+        for (index_t i = cut.pieces() - 1; i >= 0; --i) {
+            put(i);
+            train.backward_piece(i + 1 < cut.pieces());
         }
     }
     train.finish_gradients();
@@ -188,10 +191,10 @@ TEST(CutBatch, HasASlotForEachBorderAndAPartForEachPiece) {
     }
     batch.examples = {7, 8, 9};
     batch.pooled_targets = {1, 2, 3};
-    auto const cut = cut_batch(batch, 2);
-    auto const& pieces = cut.pieces;
-    ASSERT_EQ(pieces.size(), 3U);
-    EXPECT_EQ(cut.slots, 3);
+    CutBatch const cut(batch, 2);
+    ASSERT_EQ(cut.pieces(), 3);
+    EXPECT_EQ(cut.slots(), 3);
+    BatchPiece const pieces[] = {cut.piece(0), cut.piece(1), cut.piece(2)};
     EXPECT_EQ(pieces[0].batch.tokens, (std::vector<std::int32_t>{0, 1, 5, 6, 7, 8}));
     EXPECT_EQ(pieces[1].batch.tokens, (std::vector<std::int32_t>{2, 3, 9, 10}));
     EXPECT_EQ(pieces[1].batch.token_targets, (std::vector<std::int32_t>{-2, -3, -9, -10}));
@@ -204,25 +207,25 @@ TEST(CutBatch, HasASlotForEachBorderAndAPartForEachPiece) {
     EXPECT_EQ(pieces[1].slots[1].final, -1);
     EXPECT_NE(pieces[0].slots[0].final, pieces[0].slots[2].final);
 
-    EXPECT_EQ(cut.records.lengths, (std::vector<index_t>{3, 1, 2}));
-    EXPECT_EQ(cut.records.pooled_targets, batch.pooled_targets);
+    EXPECT_EQ(cut.records().lengths, (std::vector<index_t>{3, 1, 2}));
+    EXPECT_EQ(cut.records().pooled_targets, batch.pooled_targets);
     EXPECT_EQ(pieces[2].slots[0].part, 2);
     EXPECT_EQ(pieces[0].slots[1].part, 3);
     EXPECT_EQ(pieces[1].slots[1].part, 5);
     EXPECT_FLOAT_EQ(pieces[0].slots[0].share, 6.0F / 5);
     EXPECT_FLOAT_EQ(pieces[2].slots[0].share, 3.0F / 5);
     EXPECT_FLOAT_EQ(pieces[0].slots[1].share, 1);
-    EXPECT_THROW(cut_batch(batch, 0), Error);
+    EXPECT_THROW(CutBatch(batch, 0), Error);
 }
 
 TEST(CutBatch, KeepsFramesWhole) {
     TrainBatch batch;
     batch.lengths = {3, 1};
     batch.frames = {0, 1, 2, 3, 4, 5, 6, 7};
-    auto const cut = cut_batch(batch, 2);
-    ASSERT_EQ(cut.pieces.size(), 2U);
-    EXPECT_EQ(cut.pieces[0].batch.frames, (std::vector<float>{0, 1, 2, 3, 6, 7}));
-    EXPECT_EQ(cut.pieces[1].batch.frames, (std::vector<float>{4, 5}));
+    CutBatch const cut(batch, 2);
+    ASSERT_EQ(cut.pieces(), 2);
+    EXPECT_EQ(cut.piece(0).batch.frames, (std::vector<float>{0, 1, 2, 3, 6, 7}));
+    EXPECT_EQ(cut.piece(1).batch.frames, (std::vector<float>{4, 5}));
 }
 
 TEST(Pieces, AreRefusedWhereTheyCannotBe) {
@@ -238,14 +241,15 @@ TEST(Pieces, AreRefusedWhereTheyCannotBe) {
     EXPECT_THROW(with_dropout.train().carry(1, 1), Error);
 
     test::ModelInTraining model(shape, shape.tensors(1), {});
-    auto const cut = cut_batch(test::random_batch(shape, {9, 4}, 1), 4);
-    auto const put = [&](std::size_t i) { model.train().put(cut.pieces[i].batch, 1, 0, cut.pieces[i].slots); };
+    auto const batch = test::random_batch(shape, {9, 4}, 1);
+    CutBatch const cut(batch, 4);
+    auto const put = [&](index_t i) { model.train().put(cut.piece(i).batch, 1, 0, cut.piece(i).slots); };
     EXPECT_THROW(put(0), Error); // nothing is carried
-    model.train().carry(cut.slots, cut.records.positions());
+    model.train().carry(cut.slots(), cut.records().positions());
     put(0);
     put(2);
-    EXPECT_THROW(model.train().put(cut.pieces[1].batch, 1, 0, cut.pieces[0].slots), Error); // of other records
-    auto records = cut.records;
+    EXPECT_THROW(model.train().put(cut.piece(1).batch, 1, 0, cut.piece(0).slots), Error); // of other records
+    auto records = cut.records();
     records.lengths = {4, 4};
     EXPECT_THROW(model.train().judge(records, 1, false), Error);
 }

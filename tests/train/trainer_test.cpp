@@ -1,6 +1,7 @@
 #include "lib/train/trainer.h"
 
 #include "lib/core/error.h"
+#include "lib/train/batch_pieces.h"
 #include "lib/train/training_checkpoint.h"
 #include "tests/train/train_support.h"
 
