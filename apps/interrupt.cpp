@@ -1,6 +1,6 @@
 #include "apps/interrupt.h"
 
-#include "formats/file_bytes.h"
+#include "formats/open_descriptor.h"
 #include "lib/core/partial_file.h"
 
 #include <atomic>

@@ -1,8 +1,9 @@
 #include "formats/byte_source.h"
 
+#include "formats/open_descriptor.h"
+
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,13 +23,10 @@ index_t read_some(int descriptor, char* to, index_t bytes) {
 std::string input_name(std::filesystem::path const& path) { return path == "-" ? "stdin" : path.string(); }
 
 Result<ByteSource> open_byte_source(std::filesystem::path const& path) {
-    if (path == "-") {
-        return ByteSource([](char* to, index_t bytes) { return read_some(STDIN_FILENO, to, bytes); });
-    }
-    int const descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    int const descriptor = open_descriptor(path);
     if (descriptor < 0) {
         auto const code = errno == ENOENT ? ErrorCode::not_found : ErrorCode::io;
-        return Error(code, path.string() + ": cannot be opened: " + std::strerror(errno));
+        return Error(code, input_name(path) + ": cannot be opened: " + std::strerror(errno));
     }
     auto const owner = std::shared_ptr<int>(new int(descriptor), [](int* held) {
         ::close(*held);
@@ -36,7 +34,7 @@ Result<ByteSource> open_byte_source(std::filesystem::path const& path) {
     });
     struct stat status {};
     if (::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
-        return Error(ErrorCode::io, path.string() + ": is a directory, not a file");
+        return Error(ErrorCode::io, input_name(path) + ": is a directory, not a file");
     }
     return ByteSource([owner](char* to, index_t bytes) { return read_some(*owner, to, bytes); });
 }

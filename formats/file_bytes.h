@@ -18,8 +18,4 @@ using FileBytes = std::unique_ptr<hFILE, CloseFileBytes>;
 /// Also silences htslib's own messages, whose content our errors carry. Throws not_found, io.
 FileBytes open_file_bytes(std::filesystem::path const& path);
 
-/// Whether an input is open, or is being opened, that is no file (a pipe, a terminal): a thread that reads it may wait
-/// for somebody else without end, and htslib cannot be told to stop. From any thread.
-bool a_pipe_is_open();
-
 } // namespace strandwave
