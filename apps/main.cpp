@@ -64,6 +64,7 @@ int failed(std::string const& message) {
 
 int run(int argc, char** argv) {
     try {
+        note_interrupts();
         return run_command(argc, argv);
     } catch (Interrupted const& interrupted) { return 128 + interrupted.signal; } catch (Error const& error) {
         return failed(error.message());
@@ -78,6 +79,5 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     std::ios::sync_with_stdio(false);
     std::signal(SIGPIPE, SIG_DFL); // a reader that closes stdout, as head does, ends the run quietly
-    strandwave::note_interrupts();
     return strandwave::run(argc, argv);
 }

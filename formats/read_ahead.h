@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -24,11 +25,17 @@ public:
     /// What then remains to be done with it; may throw. Called for several blocks at a time.
     using Work = std::function<void(Block&)>;
 
+    /// Where the system gives fewer threads, it goes on with those; throws std::system_error if there is none.
     explicit ReadAhead(
         Fetch fetch, Work work = [](Block&) {}, int threads = 1)
         : fetch_(std::move(fetch)), work_(std::move(work)), slots_(2 * static_cast<std::size_t>(threads) + 2) {
-        for (int i = 0; i < threads; ++i) {
-            threads_.emplace_back([this] { run(); });
+        threads_.reserve(static_cast<std::size_t>(threads));
+        try {
+            for (int i = 0; i < threads; ++i) {
+                threads_.emplace_back([this] { run(); });
+            }
+        } catch (std::system_error const&) {
+            if (threads_.empty()) { throw; }
         }
     }
 

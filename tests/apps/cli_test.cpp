@@ -99,6 +99,19 @@ TEST_F(CliTest, AnInterruptLeavesNothingHalfWritten) {
     }
 }
 
+TEST_F(CliTest, WithoutAThreadItSaysWhy) {
+#ifdef __SANITIZE_THREAD__
+    GTEST_SKIP() << "the sanitizer itself does not start with such a stack";
+#endif
+    // More stack than there are addresses: the system makes no thread.
+    auto const result = run_program(
+        folder_.path(), {"-c", "ulimit -s 200000000000 || exit 77; exec \"$0\" --version", STRANDWAVE_PROGRAM}, "",
+        "/bin/bash");
+    if (result.exit_code == 77) { GTEST_SKIP() << "the stack is limited"; }
+    EXPECT_EQ(result.exit_code, 2) << "and not a call of std::terminate";
+    EXPECT_NE(result.err.find("temporarily unavailable"), std::string::npos) << result.err;
+}
+
 TEST_F(CliTest, AnInterruptEndsTheWaitForASilentPipe) {
     auto const model = make_dna_model(folder_.path());
     auto const pipe = folder_.path() / "pipe";

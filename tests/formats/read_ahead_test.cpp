@@ -5,6 +5,8 @@
 #include <atomic>
 #include <chrono>
 #include <gtest/gtest.h>
+#include <optional>
+#include <pthread.h>
 #include <vector>
 
 namespace strandwave {
@@ -58,6 +60,48 @@ TEST(ReadAhead, fills_no_more_than_its_blocks_and_ends_when_nobody_reads_on) {
         EXPECT_EQ(made, 5);
     }
     EXPECT_EQ(made, 5);
+}
+
+/// While it lives, a thread gets more stack than there are addresses, so that the system makes none.
+class NoMoreThreads {
+public:
+    NoMoreThreads() {
+        pthread_attr_init(&attributes_);
+        pthread_getattr_default_np(&attributes_);
+        auto none = attributes_;
+        pthread_attr_setstacksize(&none, std::size_t{1} << 47);
+        pthread_setattr_default_np(&none);
+    }
+    ~NoMoreThreads() {
+        pthread_setattr_default_np(&attributes_);
+        pthread_attr_destroy(&attributes_);
+    }
+    NoMoreThreads(NoMoreThreads const&) = delete;
+    NoMoreThreads& operator=(NoMoreThreads const&) = delete;
+
+private:
+    pthread_attr_t attributes_{};
+};
+
+TEST(ReadAhead, goes_on_with_the_threads_that_it_gets) {
+    std::optional<NoMoreThreads> none;
+    int made = 0;
+    Numbers numbers(
+        [&](int& block) {
+            if (made == 0) { none.emplace(); }
+            block = made++;
+            return made <= 1000;
+        },
+        [](int&) {}, 64);
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_EQ(*numbers.next(), i);
+    }
+    EXPECT_EQ(numbers.next(), nullptr);
+}
+
+TEST(ReadAhead, says_so_where_there_is_no_thread) {
+    NoMoreThreads const none;
+    EXPECT_THROW(Numbers([](int&) { return true; }), std::system_error);
 }
 
 TEST(ReadAhead, uses_the_storage_of_a_block_again) {
