@@ -80,6 +80,9 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     if (flags.piece > 0 && flags.dropout > 0) {
         throw Error(ErrorCode::invalid_argument, "--piece goes without --dropout");
     }
+    if (flags.truncate && flags.piece == 0) {
+        throw Error(ErrorCode::invalid_argument, "--truncate goes with --piece, at whose borders gradients end");
+    }
     if (flags.piece > 0 && flags.truncate && is_pooled(objective)) {
         throw Error(ErrorCode::invalid_argument, "--truncate is for next-token: with --piece the gradients of " +
                                                      std::string(objective_name(objective)) +

@@ -293,6 +293,7 @@ TEST_F(TrainTest, ClassifiersInPiecesAreThoseOfWholeRecords) {
     EXPECT_LT(std::sqrt(error / length), 8 * 240 * std::ldexp(1.0, -24));
 
     refused(train_arguments(genomes({"--steps", "1", "--piece", "16", "--truncate", "-o", "new"})), "--truncate");
+    refused(train_arguments(genomes({"--steps", "1", "--truncate", "-o", "new"})), "--truncate goes with --piece");
     model_ = make_caduceus_model(folder());
     refused(train_arguments(genomes({"--steps", "1", "--piece", "16", "-o", "new"})), "causal");
     EXPECT_FALSE(std::filesystem::exists(folder() / "new"));
