@@ -14,7 +14,7 @@
 namespace strandwave {
 namespace {
 
-// Set by the handler, on whichever thread it runs, and read by the threads of a pool.
+// Set by the handler and read by the threads of a pool.
 std::atomic<int> noted{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 sem_t is_noted; ///< of what a handler may call, this alone wakes a thread
@@ -26,8 +26,18 @@ sem_t is_noted; ///< of what a handler may call, this alone wakes a thread
     ::_exit(128 + noted);
 }
 
-/// On a thread of its own.
+sigset_t interrupts() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    return signals;
+}
+
+/// On a thread of its own, the only one that signals come to.
 void watch_pipes() {
+    auto const signals = interrupts();
+    ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     while (::sem_wait(&is_noted) != 0) {} // EINTR
     for (auto wait = std::chrono::milliseconds(1000);; wait = std::chrono::milliseconds(100)) {
         std::this_thread::sleep_for(wait);
@@ -39,7 +49,6 @@ void watch_pipes() {
 
 void note_interrupts() {
     ::sem_init(&is_noted, 0, 0);
-    std::thread(watch_pipes).detach();
     struct sigaction action {};
     action.sa_handler = [](int signal) {
         noted = signal;
@@ -48,6 +57,10 @@ void note_interrupts() {
     action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
+    // For this thread and those that it will make: a signal ends no call that they wait in.
+    auto const signals = interrupts();
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::thread(watch_pipes).detach();
 }
 
 bool interrupted() noexcept { return noted != 0; }
