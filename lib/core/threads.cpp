@@ -2,6 +2,7 @@
 
 #include "lib/core/error.h"
 
+#include <array>
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -12,15 +13,79 @@
 #include <tbb/task_arena.h>
 #include <vector>
 
+#ifdef STRANDWAVE_TELL_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
 namespace strandwave {
 namespace {
+
+/// Tells ThreadSanitizer of an order that oneTBB keeps, which is not built for it: what a thread did before `release`
+/// comes before what another one does behind `acquire`. For the same reason this file is compiled without it.
+class Order {
+public:
+    void release() { tell(true); }
+    void acquire() { tell(false); }
+
+private:
+    void tell([[maybe_unused]] bool released) {
+#ifdef STRANDWAVE_TELL_TSAN
+        released ? __tsan_release(this) : __tsan_acquire(this);
+#endif
+    }
+};
+
+/// Something that comes behind all that came in its orders before, and in front of all that will; also if it throws.
+class Turn {
+public:
+    Turn(Order& one, Order& other) : one_(one), other_(other) {
+        one.acquire();
+        other.acquire();
+    }
+    ~Turn() {
+        one_.release();
+        other_.release();
+    }
+    Turn(Turn const&) = delete;
+    Turn& operator=(Turn const&) = delete;
+
+private:
+    Order& one_;
+    Order& other_;
+};
+
+/// A loop, for as long as it lives: its bodies are behind its begin and in front of its end, in no order.
+class Loop {
+public:
+    Loop() { begin_.release(); }
+    ~Loop() { end_.acquire(); }
+    Loop(Loop const&) = delete;
+    Loop& operator=(Loop const&) = delete;
+
+    void run(std::function<void(index_t)> const& body, index_t i) {
+        struct Body {
+            explicit Body(Loop& owner) : loop(owner) { loop.begin_.acquire(); }
+            ~Body() { loop.end_.release(); }
+            Loop& loop;
+        } const order(*this);
+        body(i);
+    }
+
+private:
+    Order begin_, end_;
+};
 
 /// The stages of a pipeline as filters that do not throw (oneTBB 2021.8 loses what is in flight when one does).
 class Stages {
 public:
     Stages(int places, std::function<bool(int)> const& produce, std::function<void(int)> const& transform,
            std::function<void(int)> const& consume)
-        : produce_(produce), transform_(transform), consume_(consume), errors_(static_cast<std::size_t>(places)) {}
+        : produce_(produce), transform_(transform), consume_(consume), errors_(static_cast<std::size_t>(places)),
+          place_orders_(errors_.size()) {
+        for (auto& order : stage_orders_) {
+            order.release();
+        }
+    }
 
     /// At most as many things are in flight as there are places, and they leave in order: so the oldest place is free.
     std::size_t produce(tbb::flow_control& control) {
@@ -30,6 +95,7 @@ public:
             return place;
         }
         try {
+            Turn const turn(stage_orders_[0], place_orders_[place]);
             if (!produce_(static_cast<int>(place))) { control.stop(); }
         } catch (...) {
             errors_[place] = std::current_exception();
@@ -41,6 +107,7 @@ public:
     std::size_t transform(std::size_t place) {
         if (given_up_ || errors_[place]) { return place; }
         try {
+            Turn const turn(stage_orders_[1], place_orders_[place]);
             transform_(static_cast<int>(place));
         } catch (...) {
             errors_[place] = std::current_exception();
@@ -53,6 +120,7 @@ public:
         if (!error_) { error_ = errors_[place]; }
         if (error_) { return; }
         try {
+            Turn const turn(stage_orders_[2], place_orders_[place]);
             consume_(static_cast<int>(place));
         } catch (...) {
             error_ = std::current_exception();
@@ -60,7 +128,11 @@ public:
         }
     }
 
-    void rethrow() const {
+    /// Behind the last of them. Throws what a stage threw.
+    void end() {
+        for (auto& order : stage_orders_) {
+            order.acquire();
+        }
         if (error_) { std::rethrow_exception(error_); }
     }
 
@@ -73,6 +145,8 @@ private:
     bool ended_ = false;                     ///< used by produce only
     std::exception_ptr error_;               ///< used by consume only: nothing more is consumed
     std::atomic<bool> given_up_{false};      ///< nothing more is produced or transformed
+    std::array<Order, 3> stage_orders_;      ///< calls of a stage come one at a time
+    std::vector<Order> place_orders_;        ///< so do stages of a place
 };
 
 } // namespace
@@ -101,8 +175,10 @@ void Threads::parallel_for(index_t n, std::function<void(index_t)> const& body) 
     }
     // Isolated: a thread that waits here for the last bodies takes up only bodies of this loop, not of an outer one,
     // so that what an outer body holds (scratch, a place in a chain) is held once a thread.
+    Loop loop;
+    auto const one = [&](index_t i) { loop.run(body, i); };
     arena_->arena.execute([&] {
-        tbb::this_task_arena::isolate([&] { tbb::parallel_for(index_t{0}, n, body, tbb::simple_partitioner{}); });
+        tbb::this_task_arena::isolate([&] { tbb::parallel_for(index_t{0}, n, one, tbb::simple_partitioner{}); });
     });
 }
 
@@ -130,7 +206,7 @@ void Threads::pipeline(int places, std::function<bool(int)> const& produce, std:
         tbb::make_filter<Place, void>(kInOrder, [&](Place place) { stages.consume(place); });
     // Not isolated: while one thread is in `transform`, the caller has to take its share of the loops in there.
     arena_->arena.execute([&] { tbb::parallel_pipeline(static_cast<std::size_t>(places), chain); });
-    stages.rethrow();
+    stages.end();
 }
 
 } // namespace strandwave
