@@ -51,7 +51,7 @@ bool BgzfBlocks::fetch(BgzfRun& run) {
     run.failure.reset();
     run.text_offset = text_offset_;
     try {
-        while (!ended_ && fetch_block(run)) {}
+        while (!ended_ && fetch_block(run) && !one_by_one_) {}
     } catch (Error const& error) {
         ended_ = true;
         run.failure = error;

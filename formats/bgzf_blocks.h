@@ -32,7 +32,9 @@ struct BgzfRun : TextBlock {
 class BgzfBlocks {
 public:
     /// Reads from `stream`, which stands at a block's begin and has to outlive this; `name` is what messages call it.
-    BgzfBlocks(BGZF* stream, std::string name) : stream_(stream), name_(std::move(name)) {}
+    /// `one_by_one`: a run is a single block, so that nobody waits for more of them.
+    BgzfBlocks(BGZF* stream, std::string name, bool one_by_one)
+        : stream_(stream), name_(std::move(name)), one_by_one_(one_by_one) {}
 
     /// Reads the next blocks, as many as fit; false at the end. What cannot be read, and an end without the empty block
     /// that has to be the last, is a failure of the run (truncated_input, malformed_input, io), the last one then.
@@ -51,6 +53,7 @@ private:
 
     BGZF* stream_;
     std::string name_;
+    bool one_by_one_;
     index_t text_offset_ = 0; ///< of the next block
     bool last_was_empty_ = false;
     bool ended_ = false;

@@ -8,6 +8,8 @@
 #include <array>
 #include <htslib/bgzf.h>
 #include <htslib/hfile.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 
 namespace strandwave {
 namespace {
@@ -22,11 +24,17 @@ bool is_gzip_stub(hFILE* file) {
     return size >= 2 && size < 18 && magic[0] == 0x1f && magic[1] == 0x8b;
 }
 
+bool is_file(int descriptor) {
+    struct stat status {};
+    return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 } // namespace
 
 class BgzfSource::Stream {
 public:
-    Stream(FileBytes file, std::string name) : name_(std::move(name)) {
+    Stream(FileBytes file, std::string name)
+        : name_(std::move(name)), descriptor_(file.get_deleter().descriptor), waits_(!is_file(descriptor_)) {
         if (is_gzip_stub(file.get())) {
             throw Error(ErrorCode::truncated_input, name_ + ": ends inside its gzip header; copy or download it again");
         }
@@ -37,7 +45,7 @@ public:
             throw Error(ErrorCode::truncated_input,
                         name_ + ": has no BGZF end marker, so it is cut short; copy or download it again");
         }
-        if (compression() == kBgzf) { blocks_.emplace(stream_.get(), name_); }
+        if (compression() == kBgzf) { blocks_.emplace(stream_.get(), name_, waits_); }
     }
 
     int compression() const { return bgzf_compression(stream_.get()); }
@@ -68,14 +76,27 @@ private:
             if (failed_ && size == 0) { fail(); }
             if (piece <= 0) { break; } // what stands before the damage is good
             size += static_cast<std::size_t>(piece);
+            if (waits_) { break; }
         }
         bytes_read_ += static_cast<index_t>(size);
         return size;
     }
 
+    /// How many bytes are there, at most `most`; waits for the first one. At the end, `most`.
+    std::size_t ready(std::size_t most) const {
+        auto* const file = stream_->fp;
+        char first = 0;
+        if (hpeek(file, &first, 1) != 1) { return most; }
+        int waiting = 0;
+        if (ioctl(descriptor_, FIONREAD, &waiting) != 0) { waiting = 0; }
+        return std::min(most, static_cast<std::size_t>(file->end - file->begin + waiting));
+    }
+
     /// Of one block: bgzf_read forgets what it has read when the next one is damaged.
     ssize_t read_piece(std::span<char> out) {
-        if (compression() == kPlain) { return bgzf_raw_read(stream_.get(), out.data(), out.size()); }
+        if (compression() == kPlain) {
+            return bgzf_raw_read(stream_.get(), out.data(), waits_ ? ready(out.size()) : out.size());
+        }
         auto const ready = stream_->block_length - stream_->block_offset;
         return bgzf_read(stream_.get(), out.data(),
                          ready > 0 ? std::min(out.size(), static_cast<std::size_t>(ready)) : 1);
@@ -93,6 +114,8 @@ private:
     }
 
     std::string name_;
+    int descriptor_; ///< of stream_
+    bool waits_;     ///< for whoever writes a pipe
     std::unique_ptr<BGZF, Close> stream_;
     std::optional<BgzfBlocks> blocks_; ///< of stream_, if it is BGZF
     index_t bytes_read_ = 0;

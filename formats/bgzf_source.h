@@ -27,7 +27,9 @@ public:
     BgzfSource& operator=(BgzfSource&&) = delete;
 
     /// The next bytes, to be used and changed until the next call, and with them the byte in front; none only at the
-    /// end of the stream. Throws truncated_input, malformed_input, io, telling how far the text was good.
+    /// end of the stream. Where they have to be waited for (a pipe), as few as come: who writes two pipes may wait at
+    /// the other one. (Of gzip htslib wants 64 KiB at a time.) Throws truncated_input, malformed_input, io, telling how
+    /// far the text was good.
     std::span<char> next();
 
     std::string const& name() const noexcept;

@@ -33,7 +33,7 @@ FileBytes open_file_bytes(std::filesystem::path const& path) {
         close(descriptor);
         throw Error(ErrorCode::io, name + ": is a directory; name the files in it, or give it to `strandwave batch`");
     }
-    FileBytes file(hdopen(descriptor, "r"));
+    FileBytes file(hdopen(descriptor, "r"), {descriptor});
     if (!file) {
         auto const error = open_error(name, errno);
         close(descriptor);

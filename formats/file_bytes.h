@@ -9,6 +9,7 @@ namespace strandwave {
 
 struct CloseFileBytes {
     void operator()(hFILE* file) const noexcept;
+    int descriptor = -1; ///< that the hFILE reads, and closes
 };
 
 /// The bytes of an opened file as htslib reads them: they can be peeked at without being used up, pipes too.

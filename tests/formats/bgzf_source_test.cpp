@@ -1,7 +1,12 @@
 #include "formats/bgzf_source.h"
 #include "tests/formats/read_records.h"
 
+#include <chrono>
+#include <fcntl.h>
+#include <future>
 #include <htslib/bgzf.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace strandwave {
 namespace {
@@ -116,6 +121,31 @@ TEST_P(BgzfSourceTest, reads_members_one_behind_the_other) {
         auto const result = read_file(path, kWhole, options);
         EXPECT_FALSE(result.error) << result.error->message();
         EXPECT_EQ(result.records, (std::vector<TestRecord>{{"a", "", "ACGT"}, {"b", "", "C"}}));
+    }
+}
+
+/// A pipe that is open for both ways, so that it neither ends nor waits for somebody to open it.
+TEST(BgzfSource, waits_for_no_more_than_comes) {
+    auto const text = fasta_text();
+    for (auto const& bytes : {std::string(">a\nACGTACGTACGTACGTACGT\n"), compress(text, "w").substr(0, 60000)}) {
+        TemporaryFolder const folder;
+        auto const path = folder.path() / "pipe";
+        ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+        int const writer = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+        ASSERT_EQ(::write(writer, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+        auto first = std::async(std::launch::async, [&path] {
+            BgzfSource source(open_file_bytes(path), "a", 0);
+            auto const piece = source.next();
+            return std::string(piece.data(), piece.size());
+        });
+        auto const outcome = first.wait_for(std::chrono::seconds(20));
+        ::close(writer); // whoever still waits sees the end
+        EXPECT_EQ(outcome, std::future_status::ready);
+        try {
+            auto const piece = first.get();
+            EXPECT_FALSE(piece.empty());
+            EXPECT_EQ(piece, (bytes[0] == '>' ? bytes : text).substr(0, piece.size()));
+        } catch (Error const& error) { ADD_FAILURE() << error.message(); }
     }
 }
 
