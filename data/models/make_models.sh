@@ -25,8 +25,8 @@ accuracy() { # WHAT MODEL LABELS-FROM FILE...
 # --- organism: Caduceus-PS, which reads both strands alike -----------------------------------------------------------
 organism6=$data/dna/organism6
 "$program" train --model data/configs/organism --labels-from header "$organism6/train.fa" --held-out 0.05 \
-    --batch-size 32 --crop 500 --epochs 22 --learning-rate 3e-3 --dropout 0.1 --substitutions 0.15 \
-    --dtype f32 "${device[@]}" -o "$scratch/organism"
+    --batch-size 16 --crop 400 --epochs 18 --learning-rate 3e-3 --dropout 0.05 --substitutions 0.15 \
+    --validate-every 356 --dtype f32 "${device[@]}" -o "$scratch/organism"
 cp "$scratch"/organism/*.{json,safetensors} "$models/organism/"
 accuracy "organism, test" "$models/organism" header "$organism6/test.fa"
 
