@@ -16,11 +16,12 @@ namespace {
 
 // Set by the handler and read by the threads of a pool.
 std::atomic<int> noted{0};
+std::atomic<bool> asked{false}; ///< somebody looks at `noted` from time to time
 static_assert(std::atomic<int>::is_always_lock_free);
 sem_t is_noted; ///< of what a handler may call, this alone wakes a thread
 
 [[noreturn]] void end_the_program() {
-    constexpr std::string_view kWords = "strandwave: interrupted while a pipe was read\n";
+    constexpr std::string_view kWords = "strandwave: interrupted\n";
     remove_open_partial_files();
     [[maybe_unused]] auto const written = ::write(STDERR_FILENO, kWords.data(), kWords.size());
     ::_exit(128 + noted);
@@ -35,13 +36,13 @@ sigset_t interrupts() {
 }
 
 /// On a thread of its own, the only one that signals come to.
-void watch_pipes() {
+void watch() {
     auto const signals = interrupts();
     ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     while (::sem_wait(&is_noted) != 0) {} // EINTR
     for (auto wait = std::chrono::milliseconds(1000);; wait = std::chrono::milliseconds(100)) {
         std::this_thread::sleep_for(wait);
-        if (a_pipe_is_open()) { end_the_program(); }
+        if (!asked || a_pipe_is_open()) { end_the_program(); }
     }
 }
 
@@ -60,15 +61,18 @@ void note_interrupts() {
     // For this thread and those that it will make: a signal ends no call that they wait in.
     auto const signals = interrupts();
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-    std::thread(watch_pipes).detach();
+    std::thread(watch).detach();
 }
 
-bool interrupted() noexcept { return noted != 0; }
+bool interrupted() noexcept {
+    asked = true;
+    return noted != 0;
+}
 
 int interrupting_signal() noexcept { return noted; }
 
 void throw_if_interrupted() {
-    if (noted != 0) { throw Interrupted{noted}; }
+    if (interrupted()) { throw Interrupted{noted}; }
 }
 
 } // namespace strandwave
