@@ -114,9 +114,8 @@ TEST_F(CliTest, WithoutAThreadItSaysWhy) {
 
 TEST_F(CliTest, AnInterruptEndsACommandThatDoesNotAskForIt) {
     auto const model = make_dna_model(folder_.path());
-    std::string const script =
-        "timeout -s KILL 60 \"$0\" bench -q --device cpu --lengths 67108864 \"$1\" & "
-        "child=$!; sleep 0.5; kill -TERM $child; wait $child; echo $?";
+    std::string const script = "timeout -s KILL 60 \"$0\" bench -q --device cpu --lengths 67108864 \"$1\" & "
+                               "child=$!; sleep 0.5; kill -TERM $child; wait $child; echo $?";
     auto const result =
         run_program(folder_.path(), {"-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");
     EXPECT_EQ(result.out, "143\n") << result.err;
