@@ -6,8 +6,7 @@
 namespace strandwave {
 
 index_t scan_kept_states(index_t rows, index_t segments, index_t d_inner, index_t d_state) {
-    index_t const pieces = rows / kScanPiece + segments;
-    return pieces * scan_tiles(d_inner) * d_state * kScanTile;
+    return (rows / kScanPiece + segments) * scan_kept_before(d_inner, d_state);
 }
 
 namespace {

@@ -205,7 +205,7 @@ void walk_segment(Args const& a, ScanBackwardSegment const& segment, float const
         if (kept == nullptr) {
             walk_piece(a, rows, p, p + 1 < pieces, work, piece);
         } else {
-            take_states(a, kept + p * work.tiles * a.A.rows * kTile, work);
+            take_states(a, kept + p * scan_kept_before(a.A.cols, a.A.rows), work);
             walk_piece(a, rows, 0, false, work, piece);
         }
     }
@@ -239,7 +239,7 @@ void scan_backward(Args const& a) {
     float const* kept = a.kept_states;
     for (auto const& segment : a.segments) {
         walk_segment(a, segment, kept, work, piece);
-        if (kept != nullptr) { kept += scan_pieces(segment.length) * work.tiles * a.A.rows * kTile; }
+        if (kept != nullptr) { kept += scan_pieces(segment.length) * scan_kept_before(a.A.cols, a.A.rows); }
     }
     add_parameter_gradients(a, work);
 }

@@ -127,7 +127,7 @@ void scan_segment(SelectiveScanArgs const& a, ScanSegment const& segment, index_
         rows.start = a.reverse ? segment.begin + segment.length - 1 - done : segment.begin + done;
         if (kept != nullptr) {
             std::copy_n(tile.h, d_state * kTile, kept);
-            kept += scan_tiles(d_inner) * d_state * kTile;
+            kept += scan_kept_before(d_inner, d_state);
         }
         prepare(a, rows, c, valid, piece);
         advance_all(a, rows, tile, piece);
@@ -152,7 +152,7 @@ void scan_longer(SelectiveScanArgs const& a) {
         for (auto const& segment : a.segments) {
             if (is_row(a, segment)) { continue; }
             scan_segment(a, segment, c, valid, kept, tile, piece);
-            if (kept != nullptr) { kept += scan_pieces(segment.length) * scan_tiles(a.A.cols) * a.A.rows * kTile; }
+            if (kept != nullptr) { kept += scan_pieces(segment.length) * scan_kept_before(a.A.cols, a.A.rows); }
         }
     }
 }

@@ -30,35 +30,35 @@ Buffer<float> random_buffer(index_t size, double low, double high) {
 }
 
 struct ScanInputs {
-    explicit ScanInputs(index_t d_inner_)
-        : d_inner(d_inner_), u(random_buffer(kRows * d_inner, -1, 1)), delta(random_buffer(kRows * d_inner, -5, -2)),
-          z(random_buffer(kRows * d_inner, -1, 1)), A(random_buffer(kState * d_inner, -16, -1)),
-          B(random_buffer(kRows * kState, -1, 1)), D(random_buffer(d_inner, -1, 1)),
-          state(random_buffer(kState * d_inner, -1, 1)),
-          y(kRows * d_inner), segment{0, kRows, state.data(), state.data()} {}
+    explicit ScanInputs(index_t d_inner_, index_t rows_ = kRows)
+        : d_inner(d_inner_), rows(rows_), u(random_buffer(rows * d_inner, -1, 1)),
+          delta(random_buffer(rows * d_inner, -5, -2)), z(random_buffer(rows * d_inner, -1, 1)),
+          A(random_buffer(kState * d_inner, -16, -1)), B(random_buffer(rows * kState, -1, 1)),
+          D(random_buffer(d_inner, -1, 1)), state(random_buffer(kState * d_inner, -1, 1)),
+          y(rows * d_inner), segment{0, rows, state.data(), state.data()} {}
 
     SelectiveScanArgs args() {
-        return {.u = u.view(kRows, d_inner),
-                .delta = delta.view(kRows, d_inner),
+        return {.u = u.view(rows, d_inner),
+                .delta = delta.view(rows, d_inner),
                 .A = A.view(kState, d_inner),
-                .B = B.view(kRows, kState),
-                .C = B.view(kRows, kState),
+                .B = B.view(rows, kState),
+                .C = B.view(rows, kState),
                 .D = D.view(),
                 .delta_bias = {},
-                .z = z.view(kRows, d_inner),
+                .z = z.view(rows, d_inner),
                 .segments = {&segment, 1},
                 .reverse = false,
-                .y = y.view(kRows, d_inner)};
+                .y = y.view(rows, d_inner)};
     }
 
-    index_t d_inner;
+    index_t d_inner, rows;
     Buffer<float> u, delta, z, A, B, D, state, y;
     ScanSegment segment;
 };
 
-void count_states(benchmark::State& state, index_t d_inner) {
-    state.counters["states"] = benchmark::Counter(static_cast<double>(kRows * d_inner * kState),
-                                                  benchmark::Counter::kIsIterationInvariantRate);
+void count_states(benchmark::State& state, index_t d_inner, index_t rows = kRows) {
+    state.counters["states"] =
+        benchmark::Counter(static_cast<double>(rows * d_inner * kState), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void scan(benchmark::State& state, std::string const& target, index_t d_inner) {
@@ -84,37 +84,26 @@ void scan_plain_loop(benchmark::State& state, index_t d_inner) {
 /// Of 1024 rows, with and without states that the forward pass kept.
 void scan_backward(benchmark::State& state, std::string const& target, index_t d_inner, bool keeps_states) {
     constexpr index_t rows = 1024;
-    auto const wide = [&](double low, double high) { return random_buffer(rows * d_inner, low, high); };
-    auto const u = wide(-1, 1), delta = wide(-5, -2), z = wide(-1, 1), dy = wide(-1, 1);
-    auto const A = random_buffer(kState * d_inner, -16, -1);
-    auto const B = random_buffer(rows * kState, -1, 1);
-    auto const D = random_buffer(d_inner, -1, 1);
-    Buffer<float> du(rows * d_inner), ddelta(rows * d_inner), dz(rows * d_inner), y(rows * d_inner);
+    ScanInputs inputs(d_inner, rows);
+    auto const dy = random_buffer(rows * d_inner, -1, 1);
+    Buffer<float> du(rows * d_inner), ddelta(rows * d_inner), dz(rows * d_inner);
     Buffer<float> dB(rows * kState), dC(rows * kState);
     Buffer<float> dA(random_buffer(kState * d_inner, 0, 1)), dD(random_buffer(d_inner, 0, 1));
     Buffer<float> kept(scan_kept_states(rows, 1, d_inner, kState));
     force_simd_target(target);
-    ScanSegment const forward{0, rows};
-    selective_scan({.u = u.view(rows, d_inner),
-                    .delta = delta.view(rows, d_inner),
-                    .A = A.view(kState, d_inner),
-                    .B = B.view(rows, kState),
-                    .C = B.view(rows, kState),
-                    .D = D.view(),
-                    .delta_bias = {},
-                    .z = z.view(rows, d_inner),
-                    .segments = {&forward, 1},
-                    .y = y.view(rows, d_inner),
-                    .kept_states = kept.data()});
+    inputs.segment = {0, rows};
+    auto forward = inputs.args();
+    forward.kept_states = kept.data();
+    selective_scan(forward);
     ScanBackwardSegment const segment{0, rows};
-    SelectiveScanBackwardArgs const args{.u = u.view(rows, d_inner),
-                                         .delta = delta.view(rows, d_inner),
-                                         .A = A.view(kState, d_inner),
-                                         .B = B.view(rows, kState),
-                                         .C = B.view(rows, kState),
-                                         .D = D.view(),
+    SelectiveScanBackwardArgs const args{.u = forward.u,
+                                         .delta = forward.delta,
+                                         .A = forward.A,
+                                         .B = forward.B,
+                                         .C = forward.C,
+                                         .D = forward.D,
                                          .delta_bias = {},
-                                         .z = z.view(rows, d_inner),
+                                         .z = forward.z,
                                          .dy = dy.view(rows, d_inner),
                                          .segments = {&segment, 1},
                                          .kept_states = keeps_states ? kept.data() : nullptr,
@@ -131,8 +120,7 @@ void scan_backward(benchmark::State& state, std::string const& target, index_t d
         selective_scan_backward(args);
     }
     force_simd_target("");
-    state.counters["states"] =
-        benchmark::Counter(static_cast<double>(rows * d_inner * kState), benchmark::Counter::kIsIterationInvariantRate);
+    count_states(state, d_inner, rows);
 }
 
 void conv(benchmark::State& state, std::string const& target, index_t d_inner) {

@@ -92,6 +92,21 @@ struct Problem {
                 .ddelta_bias = dbias.vector()};
     }
 
+    /// Of the forward pass; `y_out` [rows, d_inner].
+    SelectiveScanArgs forward_args(std::span<ScanSegment const> segments, bool reverse, View<float, 2> y_out) {
+        return {.u = u.view(),
+                .delta = delta.view(),
+                .A = A.view(),
+                .B = B.view(),
+                .C = C.view(),
+                .D = D.vector(),
+                .delta_bias = bias.vector(),
+                .z = z.view(),
+                .segments = segments,
+                .reverse = reverse,
+                .y = y_out};
+    }
+
     std::vector<GuardedMatrix*> row_outputs() { return {&du, &ddelta, &dB, &dC, &dz, &y}; }
     std::vector<GuardedMatrix*> parameter_outputs() { return {&dA, &dD, &dbias}; }
 

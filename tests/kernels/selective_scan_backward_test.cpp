@@ -114,17 +114,7 @@ std::vector<std::vector<float>> states_before_pieces(Problem& p, index_t piece, 
         index_t const length = std::min(piece, p.rows - done);
         std::vector<ScanSegment> const part{
             {reverse ? p.rows - done - length : done, length, state.data(), state.data()}};
-        selective_scan({.u = p.u.view(),
-                        .delta = p.delta.view(),
-                        .A = p.A.view(),
-                        .B = p.B.view(),
-                        .C = p.C.view(),
-                        .D = p.D.vector(),
-                        .delta_bias = p.bias.vector(),
-                        .z = p.z.view(),
-                        .segments = part,
-                        .reverse = reverse,
-                        .y = y.view()});
+        selective_scan(p.forward_args(part, reverse, y.view()));
     }
     return states;
 }
@@ -179,18 +169,9 @@ std::vector<float> kept_states(Problem& p, Segments const& segments, bool revers
     index_t const size = scan_kept_states(p.rows, static_cast<index_t>(list.size()), p.d_inner, p.d_state);
     std::vector<float> kept(static_cast<std::size_t>(size), std::numeric_limits<float>::quiet_NaN());
     GuardedMatrix y(p.rows, p.d_inner);
-    selective_scan({.u = p.u.view(),
-                    .delta = p.delta.view(),
-                    .A = p.A.view(),
-                    .B = p.B.view(),
-                    .C = p.C.view(),
-                    .D = p.D.vector(),
-                    .delta_bias = p.bias.vector(),
-                    .z = p.z.view(),
-                    .segments = list,
-                    .reverse = reverse,
-                    .y = y.view(),
-                    .kept_states = kept.data()});
+    auto args = p.forward_args(list, reverse, y.view());
+    args.kept_states = kept.data();
+    selective_scan(args);
     return kept;
 }
 
