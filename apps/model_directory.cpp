@@ -1,6 +1,7 @@
 #include "apps/model_directory.h"
 
 #include "apps/common_options.h"
+#include "apps/interrupt.h"
 #include "lib/core/error.h"
 
 #include <system_error>
@@ -19,6 +20,7 @@ NewModelDirectory::NewModelDirectory(std::filesystem::path const& directory, boo
     : directory_(std::filesystem::absolute(directory).lexically_normal()) {
     if (!directory_.has_filename()) { directory_ = directory_.parent_path(); } // "models/new/"
     refuse_to_overwrite(directory_, force);
+    throw_if_interrupted(); // and again in front of the end: a signal leaves nothing behind
     staging_ = directory_;
     staging_ += ".partial-" + std::to_string(::getpid());
     std::error_code error;
@@ -32,6 +34,7 @@ NewModelDirectory::~NewModelDirectory() {
 }
 
 void NewModelDirectory::commit() {
+    throw_if_interrupted();
     std::error_code error;
     if (!std::filesystem::exists(directory_)) {
         std::filesystem::rename(staging_, directory_, error);

@@ -121,6 +121,16 @@ TEST_F(CliTest, AnInterruptEndsACommandThatDoesNotAskForIt) {
     EXPECT_EQ(result.out, "143\n") << result.err;
 }
 
+TEST_F(CliTest, AnInterruptLeavesNoModelInTheMaking) {
+    std::ofstream(folder_.path() / "c.json")
+        << R"({"model_type": "mamba", "hidden_size": 1024, "num_hidden_layers": 3, "vocab_size": 16})";
+    std::string const script = "\"$0\" init -q --config c.json -o new & child=$!; "
+                               "until ls -d new.partial* > ls.out 2>&1; do sleep 0.01; done; "
+                               "kill -TERM $child; wait $child; echo $?; ls -d new*";
+    auto const result = run_program(folder_.path(), {"-c", script, STRANDWAVE_PROGRAM}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "143\n") << result.err;
+}
+
 TEST_F(CliTest, AnInterruptEndsTheWaitForASilentPipe) {
     auto const model = make_dna_model(folder_.path());
     auto const pipe = folder_.path() / "pipe";
