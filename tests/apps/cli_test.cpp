@@ -2,6 +2,7 @@
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
+#include <fstream>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
