@@ -82,6 +82,9 @@ ExitCode evaluate(EvaluateFlags const& flags, OpenedModel const& opened, RecordS
     origin.labels = flags.labels.from.empty() ? flags.labels.table.string() : flags.labels.from;
     origin.unlabelled = answers.unlabelled.rows;
     origin.failed = report.failed + answers.not_finite.rows + answers.no_number.rows;
+    if (report.rows == 0 && answers.first_failure) {
+        throw Error(answers.first_failure->code(), answers.first_failure->message() + "; nothing else was read");
+    }
     if (answers.rows.units.empty()) {
         throw Error(ErrorCode::invalid_argument, "none of the " + std::to_string(report.rows) +
                                                      " rows has a label to compare with; a label's name has to be its "

@@ -15,6 +15,11 @@ void LabelledRows::result(UnitResult const& result) {
     add(result, *label);
 }
 
+void LabelledRows::failure(UnitFailure const& failure) {
+    if (!first_failure) { first_failure = failure.error; }
+    LoggingListener::failure(failure);
+}
+
 void ClassRows::add(UnitResult const& result, std::string const& label) {
     auto const known = std::find(rows.classes.begin(), rows.classes.end(), label);
     if (known == rows.classes.end()) {

@@ -26,11 +26,13 @@ public:
     LabelledRows(Progress& progress, LabelSource const& labels) : LoggingListener(progress), labels_(labels) {}
 
     void result(UnitResult const& result) final;
+    void failure(UnitFailure const& failure) final;
 
     /// Throws not_found for labels that the model cannot have meant.
     virtual void refuse_unknown_labels() const {}
 
     LeftOut unlabelled, not_finite, no_number;
+    std::optional<Error> first_failure;
 
 private:
     virtual void add(UnitResult const& result, std::string const& label) = 0;

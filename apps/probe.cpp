@@ -35,6 +35,15 @@ class Embeddings final : public LoggingListener {
 public:
     Embeddings(Progress& progress, LabelSource const& labels) : LoggingListener(progress), labels_(labels) {}
 
+    /// A head fitted to a part of its files would pass for one of all of them, so nothing more is read.
+    void failure(UnitFailure const& failure) override {
+        if (failure.file_broken) {
+            throw Error(failure.error.code(),
+                        failure.error.message() + "; mend the file or leave it out: nothing was fitted");
+        }
+        LoggingListener::failure(failure);
+    }
+
     void result(UnitResult const& result) override {
         auto const label = labels_.label(result.unit);
         if (!label) {
@@ -135,7 +144,8 @@ ExitCode run(ProbeFlags const& flags) {
     auto const classes = embeddings.classes();
     if (classes.size() < 2) {
         throw Error(ErrorCode::invalid_argument,
-                    "a probe needs records of two classes or more; " + std::to_string(classes.size()) + " found");
+                    "a probe needs records of two classes or more; " + std::to_string(classes.size()) + " found, " +
+                        std::to_string(report.failed) + " records failed");
     }
     LinearProbeOptions fit = flags.fit;
     fit.groups = embeddings.records();

@@ -46,6 +46,16 @@ DataSplit split(TrainFlags const& flags, TrainingSet const& set) {
     return split_fold(set, fold, folds, 1); // the folds of all seeds are the same
 }
 
+/// A model of a part of its files would pass for one of all of them.
+void refuse_broken_files(TrainingSet const& set) {
+    auto const& found = set.report();
+    if (found.broken_files == 0) { return; }
+    throw Error(ErrorCode::malformed_input, std::to_string(found.broken_files) + " of " +
+                                                std::to_string(set.files().size()) +
+                                                " files cannot be read whole (" + found.first_broken +
+                                                " is the first): mend them or leave them out; nothing was trained");
+}
+
 void report_leakage(LogOptions const& log, TrainingSet const& set, LeakageReport const& leakage) {
     if (!leakage.any()) { return; }
     log_line(log, "held-out records that are also trained on: " + std::to_string(leakage.same_name) + " by name, " +
@@ -57,13 +67,16 @@ void report_leakage(LogOptions const& log, TrainingSet const& set, LeakageReport
 class Files final : public TrainingSource {
 public:
     Files(TrainFlags const& flags, PreprocessorConfig const& preprocessor, ModelConfig const& model)
-        : set_(all_files(flags), set_options(flags, preprocessor, model)), split_(split(flags, set_)) {
+        : set_(all_files(flags), set_options(flags, preprocessor, model)) {
+        refuse_broken_files(set_);
+        split_ = split(flags, set_);
         thin(flags.validation_examples);
         if (set_.target() == TargetKind::values) { label_scale_ = strandwave::label_scale(labels_of(split_.training)); }
         report(flags);
         if (set_.target() == TargetKind::classes && set_.classes().size() < 2) {
             throw Error(ErrorCode::invalid_argument, "a classifier needs records of two classes or more; " +
-                                                         std::to_string(set_.classes().size()) + " found");
+                                                         std::to_string(set_.classes().size()) + " found, " +
+                                                         std::to_string(set_.report().failed) + " records failed");
         }
         BatchOptions options = flags.batch;
         options.objective = parse_objective(flags.objective);

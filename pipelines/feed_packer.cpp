@@ -67,7 +67,7 @@ void FeedPacker::fill(Feed& feed) {
         }
         if (piece_.failure) {
             open_positions_ = 0;
-            feed.unread = UnitFailure{std::move(piece_.unit), std::move(*piece_.failure)};
+            feed.unread = UnitFailure{std::move(piece_.unit), std::move(*piece_.failure), piece_.file_broken};
             return;
         }
         held_ = !feed.pieces.empty() && !fits(feed);

@@ -292,6 +292,7 @@ bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
                 piece.unit.file = piece.unit.name = display_name(files[file]);
                 piece.unit.file_index = static_cast<index_t>(file);
                 piece.failure = opened.error();
+                piece.file_broken = true;
                 unopened = true;
                 return true;
             }

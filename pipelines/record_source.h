@@ -69,6 +69,7 @@ struct UnitPiece {
     /// concerns a whole file (it does not open, it is truncated) comes as a unit too, named like the last record and
     /// with record -1 unless it tore that record.
     std::optional<Error> failure;
+    bool file_broken = false;       ///< with `failure`: nothing more of its file is read
     std::optional<SourceMark> mark; ///< set: the piece is no unit but this
 };
 

@@ -64,7 +64,7 @@ public:
     void read(RecordSource& source) {
         for (UnitPiece piece; source.next(piece, kPiecePositions);) {
             if (piece.failure) {
-                fail(piece.unit, *piece.failure);
+                fail(piece.unit, *piece.failure, piece.file_broken);
                 continue;
             }
             if (piece.first) { begin(piece.unit, source.counts().files_done); }
@@ -135,14 +135,15 @@ private:
     }
 
     /// What came of the unit before is dropped.
-    void fail(Unit const& unit, Error const& error) {
+    void fail(Unit const& unit, Error const& error, bool file_broken = false) {
         if (wanted_) {
             auto const kept = static_cast<std::size_t>(example_.offset);
             set_.is_dna() ? set_.tokens_.resize(kept) : set_.samples_.resize(kept);
         }
         wanted_ = false;
         ++set_.report_.failed;
-        if (options_.failure) { options_.failure({unit, error}); }
+        if (file_broken && set_.report_.broken_files++ == 0) { set_.report_.first_broken = unit.file; }
+        if (options_.failure) { options_.failure({unit, error, file_broken}); }
     }
 
     index_t stored() const { return static_cast<index_t>(set_.is_dna() ? set_.tokens_.size() : set_.samples_.size()); }

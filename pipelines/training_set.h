@@ -43,6 +43,8 @@ struct TrainingSetReport {
     index_t no_position = 0; ///< units without any position after encoding: left out
     index_t unlabelled = 0;  ///< units that LabelSource knows nothing of: left out
     std::string first_unlabelled;
+    index_t broken_files = 0; ///< among `failed`: the rest of these files, or all of them, was not read
+    std::string first_broken;
 };
 
 /// All records of some files in memory, as what batches are cut from: DNA as token ids, one byte a base, encoded by the

@@ -23,6 +23,7 @@ struct UnitResult {
 struct UnitFailure {
     Unit unit;
     Error error;
+    bool file_broken = false; ///< nothing more of its file was read
 };
 
 /// What a run did; for the summary.

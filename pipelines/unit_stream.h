@@ -438,6 +438,7 @@ private:
             piece.unit.record = piece.unit.ordinal = -1;
         }
         piece.failure = std::move(failure_);
+        piece.file_broken = file_broken_;
         failure_.reset();
         unit_open_ = false;
         reverse_next_ = false;

@@ -197,6 +197,7 @@ TEST_F(EvaluateTest, RefusesWhatCannotBeCompared) {
     refused({"-o", "report", "--labels", file("known.tsv", "a\tred\nb\tpink\n"), input}, "red, green, blue");
     refused({"-o", "report", "--labels", file("none.tsv", "c\tred\n"), input}, "none of the 2 rows");
     refused({"-o", "report", "--labels", file("l.tsv", "a\tred\n"), input, "--per-record"}, "--window");
+    refused({"-o", "report", "--labels", "l.tsv", "gone.fa"}, "No such file or directory; nothing else was read");
     model_ = make_headless_model(folder());
     refused({"-o", "report", "--labels", "l.tsv", input}, "no classifier head");
     auto config = mamba_config(16);

@@ -145,6 +145,10 @@ TEST_F(ProbeCommand, RefusesWhatItCannotFit) {
     refused({"--labels", "bad.tsv", "all.fa"}, "line 2");
     write_text(folder() / "twice.tsv", "r0\tx\nr0\ty\n");
     refused({"--labels", "twice.tsv", "all.fa"}, "line 2");
+    refused({"--labels", "labels.tsv", "all.fa", "missing.fa"}, "missing.fa: cannot be opened");
+    auto const records = read_text(folder() / "all.fa");
+    write_text(folder() / "cut.fa", records.substr(0, records.rfind('>') + 2)); // inside the last header
+    refused({"--labels", "labels.tsv", "cut.fa"}, "cut.fa");
 }
 
 } // namespace

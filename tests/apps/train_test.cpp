@@ -244,6 +244,18 @@ TEST_F(TrainTest, ABrokenRecordIsNamedAndTheRestIsUsed) {
     refused(train_arguments({"--labels", "labels.tsv", input, "--steps", "2", "-o", "other"}), "two classes");
 }
 
+TEST_F(TrainTest, NothingIsTrainedOnAPartOfAFile) {
+    file("labels.tsv", "a\tred\nb\tblue\n");
+    auto const whole = file("whole.fa", fasta("a", bases(50)) + fasta("b", bases(70)));
+    auto const cut = file("cut.fq", "@a\nACGT\n+\nIIII\n@b\nACGTAC\n+\nIII");
+    refused(train_arguments({"--labels", "labels.tsv", whole, "missing.fa", "--steps", "2", "-o", "new"}),
+            "1 of 2 files cannot be read whole (missing.fa is the first)");
+    refused(train_arguments({"--labels", "labels.tsv", whole, "--validation-file", cut, "--steps", "2", "-o", "new"}),
+            "cut.fq is the first");
+    refused(train_arguments({"--objective", "masked-token", cut, "--steps", "2", "-o", "new"}), "[truncated_input]");
+    EXPECT_FALSE(std::filesystem::exists(folder() / "new"));
+}
+
 TEST_F(TrainTest, LanguageModelsOfTokensThatComeNext) {
     model_ = unborn(make_headless_model(folder()), "MambaForCausalLM");
     auto const run = train({"--objective", "next-token", "--batch-positions", "240", "--steps", "3", "--held-out",

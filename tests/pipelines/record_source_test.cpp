@@ -192,6 +192,7 @@ TEST_F(RecordSourceTest, ARefusedLetterFailsItsRecordOnly) {
     EXPECT_NE(message.find("record bad"), std::string::npos) << message;
     EXPECT_NE(message.find("'J' at offset 2"), std::string::npos) << message;
     EXPECT_EQ(units.failures[0].unit.record, 1);
+    EXPECT_FALSE(units.failures[0].file_broken);
 }
 
 TEST_F(RecordSourceTest, AFileThatFailsDoesNotStopTheRun) {
@@ -202,6 +203,7 @@ TEST_F(RecordSourceTest, AFileThatFailsDoesNotStopTheRun) {
     EXPECT_EQ(units.failures[0].failure->code(), ErrorCode::not_found);
     EXPECT_EQ(units.failures[0].unit.record, -1);
     EXPECT_EQ(units.failures[1].failure->code(), ErrorCode::truncated_input);
+    EXPECT_TRUE(units.failures[0].file_broken && units.failures[1].file_broken);
     ASSERT_EQ(units.whole.size(), 2U);
     EXPECT_EQ(units.whole[0].unit.name, "a");
     EXPECT_EQ(units.whole[1].unit.name, "good");

@@ -95,6 +95,10 @@ TEST_F(TrainingSetTest, NothingIsLeftOutInSilence) {
     EXPECT_NE(failures[0].error.message().find("record c"), std::string::npos);
     EXPECT_EQ(failures[1].error.code(), ErrorCode::not_found);
     EXPECT_EQ(failures[2].error.code(), ErrorCode::truncated_input);
+    EXPECT_FALSE(failures[0].file_broken);
+    EXPECT_TRUE(failures[1].file_broken && failures[2].file_broken);
+    EXPECT_EQ(report.broken_files, 2);
+    EXPECT_EQ(report.first_broken, files[1]);
     EXPECT_EQ(report.unlabelled, 1);
     EXPECT_EQ(report.first_unlabelled, "b");
     EXPECT_EQ(report.no_position, 1) << "e";
