@@ -143,9 +143,9 @@ ExitCode run(ProbeFlags const& flags) {
 
     auto const classes = embeddings.classes();
     if (classes.size() < 2) {
-        throw Error(ErrorCode::invalid_argument,
-                    "a probe needs records of two classes or more; " + std::to_string(classes.size()) + " found, " +
-                        std::to_string(report.failed) + " records failed");
+        throw Error(ErrorCode::invalid_argument, "a probe needs records of two classes or more; " +
+                                                     std::to_string(classes.size()) + " found, " +
+                                                     std::to_string(report.failed) + " records failed");
     }
     LinearProbeOptions fit = flags.fit;
     fit.groups = embeddings.records();

@@ -51,8 +51,8 @@ void refuse_broken_files(TrainingSet const& set) {
     auto const& found = set.report();
     if (found.broken_files == 0) { return; }
     throw Error(ErrorCode::malformed_input, std::to_string(found.broken_files) + " of " +
-                                                std::to_string(set.files().size()) +
-                                                " files cannot be read whole (" + found.first_broken +
+                                                std::to_string(set.files().size()) + " files cannot be read whole (" +
+                                                found.first_broken +
                                                 " is the first): mend them or leave them out; nothing was trained");
 }
 
