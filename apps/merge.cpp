@@ -27,6 +27,7 @@ ExitCode run_merge(MergeFlags const& flags) {
     write_batch_tables(flags.folder, header.inputs, header.outputs.labels, *journal);
     auto const totals = batch_totals(header.inputs, *journal);
     write_merged_run_json(flags.folder, flags.shards, totals);
+    journal->release();
     sync_file_system(flags.folder);
     log_line(flags.log, std::to_string(totals.inputs) + " inputs, " + std::to_string(totals.tally.rows) + " rows, " +
                             std::to_string(totals.tally.failed) + " failed, of " + std::to_string(flags.shards.size()) +

@@ -2,6 +2,7 @@
 
 #include "formats/checksum.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -321,12 +322,21 @@ void BatchJournal::take(std::string const& line) {
 
 void BatchJournal::append(std::string const& line) {
     std::string const text = line + '\n';
+    if (held_back_) {
+        held_lines_ += text;
+        return;
+    }
     for (std::size_t done = 0; done < text.size();) {
         ssize_t const now = ::write(descriptor_.value, text.data() + done, text.size() - done);
         if (now < 0 && errno == EINTR) { continue; }
         if (now < 0) { fail("cannot be written"); }
         done += static_cast<std::size_t>(now);
     }
+}
+
+void BatchJournal::release() {
+    write_file_whole(path_, json_of(header_).dump() + '\n' + held_lines_);
+    held_lines_.clear();
 }
 
 InputJournal const* BatchJournal::find(std::string const& output) const {

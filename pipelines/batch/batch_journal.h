@@ -112,7 +112,12 @@ public:
     /// Null for an input that the journal does not know.
     InputJournal const* find(std::string const& output) const;
 
-    // Appended at once; throw io.
+    /// From here on what is added to a journal that holds its header only is kept in memory until `release` puts it
+    /// into the file as a whole: a process that ends before that has left no batch. Throws io.
+    void hold_back() noexcept { held_back_ = true; }
+    void release();
+
+    // Appended at once, unless they are held back; throw io.
     /// Forgets what was known of it.
     void begin_input(std::string const& output, std::string const& identity, std::vector<std::string> const& parts);
     void end_block(std::string const& output, DoneBlock const& block);
@@ -139,6 +144,8 @@ private:
     JournalHeader header_;
     std::map<std::string, InputJournal> inputs_;
     index_t damaged_line_ = 0;
+    bool held_back_ = false;
+    std::string held_lines_;
 };
 
 /// Of files below `folder`. Throws io.

@@ -3,6 +3,7 @@
 #include "formats/block_file.h"
 #include "formats/checksum.h"
 #include "lib/core/error.h"
+#include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_run.h"
 #include "pipelines/batch/part_check.h"
 
@@ -64,13 +65,15 @@ InputJournal const& done_input(ShardFolder const& shard, BatchInput const& input
 
 void copy_file(WrittenFile const& file, fs::path const& from, fs::path const& to) {
     std::error_code error;
-    fs::create_directories((to / file.name).parent_path(), error);
-    fs::copy_file(from / file.name, to / file.name, fs::copy_options::overwrite_existing, error);
+    auto const part = part_path(to / file.name);
+    fs::create_directories(part.parent_path(), error);
+    fs::copy_file(from / file.name, part, fs::copy_options::overwrite_existing, error);
     if (error) { throw Error(ErrorCode::io, (from / file.name).string() + ": cannot be copied: " + error.message()); }
-    if (md5_of_file(to / file.name) != file.md5) {
+    if (md5_of_file(part) != file.md5) {
         throw Error(ErrorCode::malformed_input,
                     (from / file.name).string() + ": is not as it was written; run the shard with --resume");
     }
+    put_part_in_place(to / file.name, "");
 }
 
 /// Bytes begin to end of a file behind the end of another.
@@ -206,6 +209,8 @@ std::unique_ptr<BatchJournal> merge_shards(std::vector<fs::path> const& paths, f
     spec.folder = out;
 
     auto journal = std::make_unique<BatchJournal>(out / kJournalName, header);
+    journal->hold_back();
+    remove_partial_files(out);
     for (std::size_t i = 0; i < header.inputs.size(); ++i) {
         auto const& input = header.inputs[i];
         auto const& shard = shards[i % shards.size()];

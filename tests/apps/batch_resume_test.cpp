@@ -300,10 +300,44 @@ TEST_F(BatchResumeTest, MergeRefusesWhatIsNotWhole) {
     EXPECT_EQ(damaged.exit_code, 2);
     EXPECT_NE(damaged.err.find("not as they were written"), std::string::npos) << damaged.err;
     EXPECT_EQ(shard("s1", "1/3", {"--resume"}), 0);
-    EXPECT_EQ(merge({"merged", "s3", "whole", "s1", "--force"}).exit_code, 0);
+    EXPECT_EQ(merge({"merged", "s3", "whole", "s1"}).exit_code, 0) << "what was refused left no batch";
     EXPECT_EQ(differences("ref", "merged"), "");
     EXPECT_EQ(merge({"merged", "s1", "whole", "s3"}).exit_code, 2) << "holds a batch";
     EXPECT_EQ(merge({"s1", "s1", "whole", "s3", "--force"}).exit_code, 2) << "is a shard";
+}
+
+TEST_F(BatchResumeTest, AMergeThatWasKilledIsBegunAgain) {
+    make_inputs();
+    ASSERT_EQ(batch({"in", "-O", "ref"}).exit_code, 0);
+    for (std::string const by : {"files", "records"}) {
+        for (std::string const i : {"1", "2"}) {
+            ASSERT_EQ(batch({"in", "--shard", i + "/2", "--shard-by", by, "-O", by + i}).exit_code, 0);
+        }
+    }
+    // The merge waits for a reader of the pipe, with some of its outputs in place.
+    fs::create_directories(path() / "merged");
+    auto const pipe = part_path(path() / "merged" / "z.fa.classes.tsv");
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    {
+        StartedProgram first(path(), {"merge", "-q", "-O", "merged", "records1", "records2"});
+        while (!has("merged/big.fa.classes.tsv") && !first.ended()) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        EXPECT_EQ(merge({"merged", "records1", "records2"}).exit_code, 2) << "another process works on it";
+        first.send(SIGKILL);
+        EXPECT_EQ(first.wait(), 128 + SIGKILL);
+    }
+    fs::remove(pipe);
+    EXPECT_EQ(merge({"merged", "records1", "records2"}).exit_code, 0);
+    EXPECT_EQ(differences("ref", "merged"), "");
+
+    auto const table = text("files1/a.fa.classes.tsv");
+    file("files1/a.fa.classes.tsv", table + "more");
+    EXPECT_EQ(merge({"copied", "files1", "files2"}).exit_code, 2);
+    EXPECT_FALSE(has("copied/a.fa.classes.tsv")) << "what is wrong is never in place";
+    file("files1/a.fa.classes.tsv", table);
+    EXPECT_EQ(merge({"copied", "files1", "files2"}).exit_code, 0);
+    EXPECT_EQ(differences("ref", "copied"), "");
 }
 
 } // namespace
