@@ -28,7 +28,9 @@ public:
     void write_observations(std::string const& input) {
         std::vector<std::string> columns{"name", "start", "end"};
         if (table_.in_seconds()) { columns.insert(columns.end(), {"start_s", "end_s"}); }
-        columns.emplace_back("input");
+        auto const& texts = table_.text_columns();
+        columns.insert(columns.end(), texts.begin(), texts.end());
+        if (texts.empty()) { columns.emplace_back("input"); }
         auto group = begin_frame("obs", columns);
         write_index(group);
         finish(write_column(file_, group, "name", table_, [](EmbeddingRow const& row) { return row.name; }),
@@ -39,7 +41,11 @@ public:
             finish(write_column(file_, group, "start_s", table_, &EmbeddingRow::start_s), "array");
             finish(write_column(file_, group, "end_s", table_, &EmbeddingRow::end_s), "array");
         }
-        write_category(group, "input", input);
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            finish(write_column(file_, group, texts[i], table_, [i](auto const& row) { return row.texts[i]; }),
+                   "string-array");
+        }
+        if (texts.empty()) { write_category(group, "input", input); }
         file_.close(group);
     }
 

@@ -7,15 +7,14 @@
 
 namespace strandwave {
 
-void export_embeddings(std::filesystem::path const& npy, std::filesystem::path const& tsv,
-                       std::filesystem::path const& out, EmbeddingOrigin const& origin) {
+void export_embeddings(EmbeddingTable const& table, std::filesystem::path const& out, EmbeddingOrigin const& origin) {
     auto const ending = out.extension();
     if (ending == ".npz") {
-        write_npz(EmbeddingTable(npy, tsv), out);
+        write_npz(table, out);
     } else if (ending == ".h5" || ending == ".hdf5") {
-        write_pooled_hdf5(EmbeddingTable(npy, tsv), origin, out);
+        write_pooled_hdf5(table, origin, out);
     } else if (ending == ".h5ad") {
-        write_anndata(EmbeddingTable(npy, tsv), origin, out);
+        write_anndata(table, origin, out);
     } else {
         throw Error(ErrorCode::invalid_argument,
                     out.string() + ": no format of embeddings; its name has to end in .npz, .h5, .hdf5 or .h5ad");

@@ -89,7 +89,7 @@ private:
 };
 
 /// All rows of a pass, piece by piece; their number.
-index_t read_rows(Lines& lines, std::function<void(std::span<EmbeddingRow const>)> const& take) {
+index_t read_rows(Lines& lines, std::function<void(std::span<EmbeddingRow>)> const& take) {
     std::vector<EmbeddingRow> piece(kPieceRows);
     index_t count = 0;
     for (bool more = true; more;) {
@@ -112,40 +112,92 @@ Error mismatch(std::filesystem::path const& npy, index_t vectors, std::filesyste
 } // namespace
 
 EmbeddingTable::EmbeddingTable(std::filesystem::path npy, std::filesystem::path tsv)
-    : npy_(std::move(npy)), tsv_(std::move(tsv)) {
-    NpyRowReader const vectors(npy_);
-    rows_ = vectors.rows();
-    width_ = vectors.row_size();
-    if (width_ < 1) { throw Error(ErrorCode::malformed_input, npy_.string() + ": vectors of no numbers"); }
-    Lines lines(tsv_);
-    in_seconds_ = lines.in_seconds();
-    auto const count = read_rows(lines, [&](std::span<EmbeddingRow const> rows) {
+    : EmbeddingTable({{std::move(npy), std::move(tsv), {}}}, {}) {}
+
+EmbeddingTable::EmbeddingTable(std::vector<EmbeddingPart> parts, std::vector<std::string> text_columns)
+    : text_columns_(std::move(text_columns)) {
+    if (parts.empty()) { throw Error(ErrorCode::invalid_argument, "a table of no embeddings has no width"); }
+    parts_.reserve(parts.size());
+    for (auto& part : parts) {
+        parts_.push_back({std::move(part), 0});
+        open(parts_.back());
+        rows_ += parts_.back().rows;
+    }
+}
+
+void EmbeddingTable::open(Part& part) {
+    if (part.texts.size() != text_columns_.size()) {
+        throw Error(ErrorCode::invalid_argument, part.tsv.string() + ": a text for each column is needed");
+    }
+    for (auto& text : part.texts) {
+        text = repair_utf8(text);
+    }
+    NpyRowReader const vectors(part.npy);
+    if (vectors.row_size() < 1) {
+        throw Error(ErrorCode::malformed_input, part.npy.string() + ": vectors of no numbers");
+    }
+    Lines lines(part.tsv);
+    if (&part == &parts_.front()) {
+        width_ = vectors.row_size();
+        in_seconds_ = lines.in_seconds();
+    } else if (vectors.row_size() != width_ || lines.in_seconds() != in_seconds_) {
+        throw Error(ErrorCode::malformed_input, part.npy.string() + ": is of another kind than " +
+                                                    parts_.front().npy.string() + "; they are not of one run");
+    }
+    part.rows = read_rows(lines, [&](std::span<EmbeddingRow const> rows) {
         for (auto const& row : rows) {
             longest_name_ = std::max(longest_name_, static_cast<index_t>(decode_utf8(row.name).size()));
         }
     });
-    if (count != rows_) { throw mismatch(npy_, rows_, tsv_, count); }
+    if (part.rows != vectors.rows()) { throw mismatch(part.npy, vectors.rows(), part.tsv, part.rows); }
+}
+
+index_t EmbeddingTable::longest_text(std::size_t column) const {
+    index_t longest = 0;
+    for (auto const& part : parts_) {
+        longest = std::max(longest, static_cast<index_t>(decode_utf8(part.texts[column]).size()));
+    }
+    return longest;
 }
 
 void EmbeddingTable::for_each_rows(std::function<void(std::span<EmbeddingRow const>)> const& take) const {
-    Lines lines(tsv_);
-    index_t given = 0;
-    auto const count = read_rows(lines, [&](std::span<EmbeddingRow const> rows) {
-        given += static_cast<index_t>(rows.size());
-        if (given <= rows_) { take(rows); }
-    });
-    if (count != rows_ || lines.in_seconds() != in_seconds_) { throw mismatch(npy_, rows_, tsv_, count); }
+    for (auto const& part : parts_) {
+        give_rows(part, take);
+    }
 }
 
 void EmbeddingTable::for_each_vectors(std::function<void(View<float const, 2>)> const& take) const {
-    NpyRowReader vectors(npy_);
-    if (vectors.rows() != rows_ || vectors.row_size() != width_) { throw mismatch(npy_, vectors.rows(), tsv_, rows_); }
-    if (rows_ == 0) { return; }
+    for (auto const& part : parts_) {
+        give_vectors(part, take);
+    }
+}
+
+void EmbeddingTable::give_rows(Part const& part, std::function<void(std::span<EmbeddingRow const>)> const& take) const {
+    Lines lines(part.tsv);
+    index_t given = 0;
+    auto const count = read_rows(lines, [&](std::span<EmbeddingRow> rows) {
+        for (auto& row : rows) {
+            row.texts = part.texts;
+        }
+        given += static_cast<index_t>(rows.size());
+        if (given <= part.rows) { take(rows); }
+    });
+    if (count != part.rows || lines.in_seconds() != in_seconds_) {
+        throw mismatch(part.npy, part.rows, part.tsv, count);
+    }
+}
+
+void EmbeddingTable::give_vectors(Part const& part, std::function<void(View<float const, 2>)> const& take) const {
+    NpyRowReader vectors(part.npy);
+    if (vectors.rows() != part.rows || vectors.row_size() != width_) {
+        throw mismatch(part.npy, vectors.rows(), part.tsv, part.rows);
+    }
+    if (part.rows == 0) { return; }
     auto const bytes = width_ * static_cast<index_t>(sizeof(float));
-    auto const piece_rows = std::clamp<index_t>(kPieceBytes / bytes, 1, rows_);
+    auto const piece_rows = std::clamp<index_t>(kPieceBytes / bytes, 1, part.rows);
     std::vector<float> piece(static_cast<std::size_t>(piece_rows * width_));
     View<float, 2> const view(piece.data(), piece_rows, width_);
-    for (index_t left = rows_; left > 0;) {
+    for (index_t left = part.rows; left > 0;) {
         auto const count = vectors.read(view);
         take(view.rows_from(0, count));
         left -= count;

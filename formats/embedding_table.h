@@ -6,6 +6,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace strandwave {
 
@@ -22,22 +23,33 @@ struct EmbeddingRow {
     index_t end = 0;
     double start_s = 0; ///< in seconds; of sound only
     double end_s = 0;
+    std::span<std::string const> texts; ///< of its part, one for each of the table's text columns
 };
 
 /// A finished embedding: `X.embeddings.npy`, fp32 `[rows, width]`, and `X.embeddings.tsv`, a header line `name start
-/// end` (for sound also `start_s end_s`), then a line a row. Read as often as is asked for, in bounded memory.
+/// end` (for sound also `start_s end_s`), then a line a row.
+struct EmbeddingPart {
+    std::filesystem::path npy, tsv;
+    std::vector<std::string> texts; ///< what all its rows have in the text columns
+};
+
+/// One finished embedding, or several of one kind, one behind the other. Read as often as is asked for, in bounded
+/// memory.
 class EmbeddingTable {
 public:
-    /// Reads the lines once, so that what is wrong with either file is known before anything is written.
+    /// Reads the lines once, so that what is wrong with a file is known before anything is written.
     /// Throws what read_npy_f32 and BgzfSource throw; malformed_input too for an array that has not two dimensions, a
-    /// line that cannot be understood, and another number of lines than of vectors; truncated_input for a last line
-    /// that does not end.
+    /// line that cannot be understood, another number of lines than of vectors, and parts of different kinds;
+    /// truncated_input for a last line that does not end; invalid_argument for no part, or texts without their column.
+    EmbeddingTable(std::vector<EmbeddingPart> parts, std::vector<std::string> text_columns);
     EmbeddingTable(std::filesystem::path npy, std::filesystem::path tsv);
 
     index_t rows() const noexcept { return rows_; }
     index_t width() const noexcept { return width_; } ///< >= 1
     bool in_seconds() const noexcept { return in_seconds_; }
     index_t longest_name() const noexcept { return longest_name_; } ///< in code points; 0 without rows
+    std::vector<std::string> const& text_columns() const noexcept { return text_columns_; }
+    index_t longest_text(std::size_t column) const; ///< in code points
 
     /// Give all rows in order, some thousands at a time, or about a megabyte of vectors; nothing of no rows. What is
     /// given is valid until the call returns. Throw as the constructor does, also when the files are others by now.
@@ -45,8 +57,16 @@ public:
     void for_each_vectors(std::function<void(View<float const, 2>)> const& take) const;
 
 private:
-    std::filesystem::path npy_;
-    std::filesystem::path tsv_;
+    struct Part : EmbeddingPart {
+        index_t rows = 0;
+    };
+
+    void open(Part& part);
+    void give_rows(Part const& part, std::function<void(std::span<EmbeddingRow const>)> const& take) const;
+    void give_vectors(Part const& part, std::function<void(View<float const, 2>)> const& take) const;
+
+    std::vector<Part> parts_;
+    std::vector<std::string> text_columns_;
     index_t rows_ = 0;
     index_t width_ = 0;
     bool in_seconds_ = false;

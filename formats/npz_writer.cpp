@@ -9,6 +9,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -98,13 +99,15 @@ void write_vectors(NpzFile& file, EmbeddingTable const& table) {
     });
 }
 
-void write_names(NpzFile& file, EmbeddingTable const& table) {
-    auto const width = std::max<index_t>(table.longest_name(), 1); // NumPy has no text of width 0
-    file.begin_array("names", "<U" + std::to_string(width), {table.rows()},
+/// `longest`: of the texts, in code points.
+void write_texts(NpzFile& file, EmbeddingTable const& table, std::string const& name, index_t longest,
+                 std::function<std::string const&(EmbeddingRow const&)> const& text) {
+    auto const width = std::max<index_t>(longest, 1); // NumPy has no text of width 0
+    file.begin_array(name, "<U" + std::to_string(width), {table.rows()},
                      width * static_cast<index_t>(sizeof(char32_t)));
     table.for_each_rows([&](std::span<EmbeddingRow const> rows) {
         for (auto const& row : rows) {
-            auto points = decode_utf8(row.name);
+            auto points = decode_utf8(text(row));
             if (static_cast<index_t>(points.size()) > width) {
                 throw Error(ErrorCode::malformed_input, "row " + row.name + " was not there when the table was opened");
             }
@@ -133,12 +136,18 @@ void write_column(NpzFile& file, EmbeddingTable const& table, std::string const&
 void write_npz(EmbeddingTable const& table, std::filesystem::path const& path) {
     NpzFile file(path);
     write_vectors(file, table);
-    write_names(file, table);
+    write_texts(
+        file, table, "names", table.longest_name(), [](auto const& row) -> auto const& { return row.name; });
     write_column(file, table, "starts", "<i8", &EmbeddingRow::start);
     write_column(file, table, "ends", "<i8", &EmbeddingRow::end);
     if (table.in_seconds()) {
         write_column(file, table, "starts_s", "<f8", &EmbeddingRow::start_s);
         write_column(file, table, "ends_s", "<f8", &EmbeddingRow::end_s);
+    }
+    for (std::size_t i = 0; i < table.text_columns().size(); ++i) {
+        write_texts(
+            file, table, table.text_columns()[i] + "s",
+            table.longest_text(i), [i](auto const& row) -> auto const& { return row.texts[i]; });
     }
     file.commit();
 }

@@ -21,6 +21,10 @@ void write_pooled_hdf5(EmbeddingTable const& table, EmbeddingOrigin const& origi
         finish(write_column(file, file.root(), "starts_s", table, &EmbeddingRow::start_s));
         finish(write_column(file, file.root(), "ends_s", table, &EmbeddingRow::end_s));
     }
+    for (std::size_t i = 0; i < table.text_columns().size(); ++i) {
+        finish(write_column(file, file.root(), table.text_columns()[i] + "s", table,
+                            [i](EmbeddingRow const& row) { return row.texts[i]; }));
+    }
     file.commit();
 }
 

@@ -16,12 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_as_written(WrittenFile const& file, fs::path const& folder) {
-    std::error_code error;
-    auto const path = folder / file.name;
-    return static_cast<index_t>(fs::file_size(path, error)) == file.bytes && !error && md5_of_file(path) == file.md5;
-}
-
 /// "window (500, was 1000)" for each that differs; the name alone where values say nothing to anybody.
 std::string differences(JobSettings const& now, JobSettings const& then) {
     auto all = then;
@@ -130,7 +124,7 @@ void BatchRun::remove_files(InputJournal const& known) const {
 bool BatchRun::is_whole(InputJournal const& known) const {
     if (job_.shard.leaves_parts()) { return parts_as_written(known, job_.outputs.folder); }
     return std::all_of(known.files.begin(), known.files.end(),
-                       [this](auto const& file) { return is_as_written(file, job_.outputs.folder); });
+                       [this](auto const& file) { return file_as_written(file, job_.outputs.folder); });
 }
 
 std::optional<InputBegin> BatchRun::begin_of(index_t index) {

@@ -48,7 +48,7 @@ std::vector<std::filesystem::path> EmbeddingOutput::finish(std::string_view suff
     if (ending_ == ".npy") { return {array, table}; }
     auto whole = array_.path();
     whole.replace_extension(ending_);
-    export_embeddings(array, table, whole, origin_);
+    export_embeddings(EmbeddingTable(array, table), whole, origin_);
     std::filesystem::remove(array);
     std::filesystem::remove(table);
     if (!suffix.empty()) { std::filesystem::rename(whole, with_suffix(whole, suffix)); }

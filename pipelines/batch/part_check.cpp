@@ -3,6 +3,8 @@
 #include "formats/block_file.h"
 #include "formats/checksum.h"
 
+#include <system_error>
+
 namespace strandwave {
 namespace {
 
@@ -43,6 +45,13 @@ bool parts_as_written(InputJournal const& known, std::filesystem::path const& fo
     if (!known.has_last_block || known.sizes.empty()) { return true; }
     auto const from = known.blocks.empty() ? std::vector<index_t>() : known.blocks.back().sizes;
     return md5_of_growth(files_of(known, folder), from, known.sizes) == known.md5;
+}
+
+bool file_as_written(WrittenFile const& file, std::filesystem::path const& folder) {
+    std::error_code error;
+    auto const path = folder / file.name;
+    auto const size = std::filesystem::file_size(path, error);
+    return !error && static_cast<index_t>(size) == file.bytes && md5_of_file(path) == file.md5;
 }
 
 } // namespace strandwave

@@ -189,6 +189,51 @@ TEST_F(BatchTest, EmbeddingsHaveARowARecord) {
     EXPECT_EQ(batch({"in", "--layer", "1", "-O", "none"}).exit_code, 2) << "the classifier reads the last one";
 }
 
+TEST_F(BatchTest, VectorsOfAllInputsGoIntoOneFile) {
+    file("in/a.fa", fasta("x", bases(50)) + fasta("y", bases(9)));
+    file("in/b.fa", fasta("x", bases(70, 2)));
+    ASSERT_EQ(embed({"in", "-O", "vectors"}).exit_code, 0);
+    auto const join = [&](Strings const& more) { return run_program(path(), joined({"merge", "-q"}, more)); };
+    ASSERT_EQ(join({"vectors", "-o", "all.npy"}).exit_code, 0);
+    std::vector<Strings> const table{
+        {"x", "0", "50", "in/a.fa"}, {"y", "0", "9", "in/a.fa"}, {"x", "0", "70", "in/b.fa"}};
+    EXPECT_EQ(rows("all.tsv"), table);
+    auto values = read_npy_f32(path() / "vectors" / "a.fa.embeddings.npy").value().values;
+    auto const more = read_npy_f32(path() / "vectors" / "b.fa.embeddings.npy").value().values;
+    values.insert(values.end(), more.begin(), more.end());
+    auto const all = read_npy_f32(path() / "all.npy").value();
+    EXPECT_EQ(all.shape, (std::vector<index_t>{3, 8}));
+    EXPECT_EQ(all.values, values);
+
+    EXPECT_EQ(join({"vectors", "-o", "all.npy"}).exit_code, 2) << "is there already";
+    EXPECT_EQ(join({"vectors", "-o", "all.parquet"}).exit_code, 2);
+    EXPECT_EQ(join({"vectors", "vectors", "-o", "two.npy"}).exit_code, 2) << "one folder";
+    EXPECT_EQ(join({"vectors"}).exit_code, 2) << "neither -o nor -O";
+    ASSERT_EQ(embed({"in", "--format", "npz", "-O", "npz"}).exit_code, 0);
+    EXPECT_NE(join({"npz", "-o", "no.npy"}).err.find("no .npy of each input"), std::string::npos);
+    ASSERT_EQ(embed({"in", "--shard", "1/2", "-O", "half"}).exit_code, 0);
+    EXPECT_NE(join({"half", "-o", "no.npy"}).err.find("shard 1 of 2"), std::string::npos);
+    file("vectors/b.fa.embeddings.tsv", "name\tstart\tend\nz\t0\t70\n");
+    EXPECT_NE(join({"vectors", "-o", "no.npy"}).err.find("b.fa.embeddings.tsv: is not as it was written"),
+              std::string::npos);
+    EXPECT_FALSE(has("no.npy") || has("no.tsv"));
+}
+
+TEST_F(BatchTest, OneFileKeepsWhatASheetSaysAndLeavesBrokenInputsOut) {
+    file("a.fa", fasta("x", bases(50)) + fasta("bad", "ACJT"));
+    file("cut.fq", fastq("y", "ACGT") + "@z\nAC");
+    file("sheet.tsv", "path\tsample\tlabel\na.fa\tone\tred\ncut.fq\ttwo\tblue\n");
+    ASSERT_EQ(embed({"--sheet", "sheet.tsv", "-O", "vectors"}).exit_code, 1);
+    auto const run = run_program(path(), {"merge", "vectors", "-o", "all.npy"});
+    EXPECT_EQ(run.exit_code, 1);
+    EXPECT_NE(run.err.find("1 rows of 1 inputs in all.npy"), std::string::npos) << run.err;
+    EXPECT_NE(run.err.find("1 inputs left out"), std::string::npos) << run.err;
+    EXPECT_NE(run.err.find("cut.fq is the first"), std::string::npos) << run.err;
+    auto const table = text("all.tsv");
+    EXPECT_EQ(table.substr(0, table.find('\n')), "name\tstart\tend\tinput\tsample\tlabel");
+    EXPECT_EQ(rows("all.tsv").at(0).at(5), "red");
+}
+
 TEST_F(BatchTest, APipeIsReadByItsNameOnly) {
     auto const pipe = path() / "in" / "pipe.fa";
     file("in/a.fa", fasta("a", "ACGT"));

@@ -128,7 +128,7 @@ protected:
     }
 
     void check(std::string const& name, char const* script) const {
-        export_embeddings(npy_, tsv_, folder_.path() / name, kOrigin);
+        export_embeddings({npy_, tsv_}, folder_.path() / name, kOrigin);
         EXPECT_EQ(python(std::string(kTruth) + script, name), "") << name;
     }
 
@@ -136,6 +136,40 @@ protected:
     fs::path npy_ = folder_.path() / "a.npy";
     fs::path tsv_ = folder_.path() / "a.tsv";
 };
+
+TEST_F(EmbeddingExport, SeveralPartsHaveTheirTextColumns) {
+    write({1, 2, 3, 4}, 2, "name\tstart\tend\nr\t0\t1\ns\t0\t2\n");
+    NpyWriter(folder_.path() / "b.npy", 2).close();
+    write_text(folder_.path() / "b.tsv", "name\tstart\tend\n");
+    auto const part = [&](char const* stem, std::string const& input) {
+        auto const path = folder_.path() / stem;
+        return EmbeddingPart{fs::path(path) += ".npy", fs::path(path) += ".tsv", {input, "x"}};
+    };
+    EmbeddingTable const table({part("a", "one"), part("b", "none"),
+                                part("a", "Gr\xc3\xbc\xc3\x9f"
+                                          "e \xe9")},
+                               {"input", "label"});
+    for (auto const* name : {"m.npz", "m.h5", "m.h5ad"}) {
+        export_embeddings(table, folder_.path() / name, kOrigin);
+    }
+    std::string const columns = R"(
+import numpy as n, h5py
+inputs = ['one'] * 2 + ['Gr\xfc\xdfe \ufffd'] * 2
+)";
+    EXPECT_EQ(python(columns + R"(
+z = n.load('m.npz'); f = h5py.File('m.h5')
+for a in (z['embeddings'], f['embeddings'][:]): assert a.tolist() == [[1, 2], [3, 4]] * 2
+assert list(z['names']) == ['r', 's'] * 2 and list(z['inputs']) == inputs and list(z['labels']) == ['x'] * 4
+assert list(f['inputs'].asstr()) == inputs and list(f['labels'].asstr()) == ['x'] * 4)"),
+              "");
+    if (!has("anndata")) { GTEST_SKIP() << "python3 has no anndata here; .h5ad is not checked"; }
+    EXPECT_EQ(python(columns + R"(
+import anndata
+a = anndata.read_h5ad('m.h5ad')
+assert list(a.obs) == ['name', 'start', 'end', 'input', 'label'] and list(a.obs_names) == ['r', 's', 'r-1', 's-1']
+assert list(a.obs['input']) == inputs and a.X.tolist() == [[1, 2], [3, 4]] * 2)"),
+              "");
+}
 
 TEST_F(EmbeddingExport, NamesOfAllKinds) {
     auto const inf = std::numeric_limits<float>::infinity();
@@ -175,12 +209,12 @@ TEST_F(EmbeddingExport, WhatCannotBeWrittenLeavesNothing) {
     write({1, 2, 3, 4}, 2, "name\tstart\tend\na\t0\t1\n");
     for (auto const* const name : {"b.npz", "b.h5", "b.h5ad"}) {
         try {
-            export_embeddings(npy_, tsv_, folder_.path() / name, kOrigin);
+            export_embeddings({npy_, tsv_}, folder_.path() / name, kOrigin);
             ADD_FAILURE() << name;
         } catch (Error const& error) { EXPECT_EQ(error.code(), ErrorCode::malformed_input) << error.what(); }
-        EXPECT_THROW(export_embeddings(npy_, tsv_, folder_.path() / "none" / name, kOrigin), Error);
+        EXPECT_THROW(export_embeddings({npy_, tsv_}, folder_.path() / "none" / name, kOrigin), Error);
     }
-    EXPECT_THROW(export_embeddings(npy_, tsv_, folder_.path() / "b.parquet", kOrigin), Error);
+    EXPECT_THROW(export_embeddings({npy_, tsv_}, folder_.path() / "b.parquet", kOrigin), Error);
     EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);
 }
 
@@ -198,7 +232,7 @@ TEST_F(EmbeddingExport, AFullDiskIsAnErrorAndLeavesNothing) {
             ::setrlimit(RLIMIT_FSIZE, &limit);
             std::signal(SIGXFSZ, SIG_IGN); // the write fails then
             try {
-                export_embeddings(npy_, tsv_, folder_.path() / name, kOrigin);
+                export_embeddings({npy_, tsv_}, folder_.path() / name, kOrigin);
             } catch (Error const& error) { std::exit(error.code() == ErrorCode::io ? 7 : 8); }
             std::exit(9);
         };
@@ -211,7 +245,7 @@ TEST_F(EmbeddingExport, SameEmbeddingSameBytes) {
     write({1, 2, 3, 4}, 2, "name\tstart\tend\na\t0\t1\na\t1\t2\n");
     for (std::string const ending : {".npz", ".h5", ".h5ad"}) {
         for (auto const* const stem : {"b", "c"}) {
-            export_embeddings(npy_, tsv_, folder_.path() / (stem + ending), kOrigin);
+            export_embeddings({npy_, tsv_}, folder_.path() / (stem + ending), kOrigin);
         }
         EXPECT_EQ(read_text(folder_.path() / ("b" + ending)), read_text(folder_.path() / ("c" + ending))) << ending;
     }

@@ -65,6 +65,33 @@ TEST_F(EmbeddingTables, SoundHasSecondsToo) {
     });
 }
 
+TEST_F(EmbeddingTables, PartsAreOfOneKindAndHaveTheirTexts) {
+    write_vectors(1);
+    write_text(tsv_, "name\tstart\tend\na\t0\t5\n");
+    auto const wide = folder_.path() / "wide.npy";
+    NpyWriter(wide, 3).close();
+    auto const sound = write_text(folder_.path() / "sound.tsv", "name\tstart\tend\tstart_s\tend_s\n");
+    auto const none = write_text(folder_.path() / "none.tsv", "name\tstart\tend\n");
+    auto const empty = folder_.path() / "empty.npy";
+    NpyWriter(empty, 2).close();
+    auto const opened = [&](std::vector<EmbeddingPart> parts) { return EmbeddingTable(std::move(parts), {"input"}); };
+    EmbeddingPart const part{npy_, tsv_, {"x"}};
+    EXPECT_THROW(opened({}), Error);
+    EXPECT_THROW(opened({{npy_, tsv_, {}}}), Error);
+    EXPECT_THROW(opened({part, {wide, none, {"x"}}}), Error);
+    EXPECT_THROW(opened({part, {empty, sound, {"x"}}}), Error);
+    auto const table = opened({part, {empty, none, {"y"}}, {npy_, tsv_, {"long"}}});
+    EXPECT_EQ(table.rows(), 2);
+    EXPECT_EQ(table.longest_text(0), 4);
+    std::string texts;
+    table.for_each_rows([&](std::span<EmbeddingRow const> rows) {
+        for (auto const& row : rows) {
+            texts += row.name + row.texts[0] + ' ';
+        }
+    });
+    EXPECT_EQ(texts, "ax along ");
+}
+
 TEST_F(EmbeddingTables, AnotherNumberOfLinesThanOfVectorsIsMalformed) {
     write_vectors(2);
     std::string const head = "name\tstart\tend\n";
