@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/device_choice.h"
 #include "apps/interrupt.h"
+#include "apps/run_identity.h"
 #include "apps/starting_model.h"
 #include "apps/train_data.h"
 #include "apps/training_log.h"
@@ -93,32 +94,6 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     }
 }
 
-/// Lines of `options` whose key and value are `wanted`.
-template <class Wanted>
-std::string select_lines(std::string const& options, Wanted const& wanted) {
-    std::string kept;
-    std::istringstream lines(options);
-    for (std::string line; std::getline(lines, line);) {
-        auto const equals = std::min(line.find('='), line.size());
-        if (wanted(line.substr(0, equals), line.substr(equals))) { kept += line + "\n"; }
-    }
-    return kept;
-}
-
-/// All options as --config takes them. Those that were not given and have no default are left out.
-std::string resolved_options(CLI::App const& command) {
-    return select_lines("[train]\n" + command.config_to_str(true, false), [](auto const& key, auto const& value) {
-        return value != "=\"\"" && key != "resume" && key != "force";
-    });
-}
-
-/// What makes a run the one that it is: what may change when it goes on is left out.
-std::string identity(std::string const& options) {
-    return select_lines(options, [](auto const& key, auto const&) {
-        return key != "quiet" && key != "output" && key != "threads" && key != "device" && key != "report-every";
-    });
-}
-
 class Listener final : public TrainingListener {
 public:
     Listener(RunFolder const& folder, ModelParameters const& parameters, TensorStore const& store, TrainingLog& log,
@@ -155,14 +130,13 @@ private:
 
 /// Where the run stands at its beginning. The starting model is in the run's folder by then. `units`: of the numbers
 /// that its head gives, if it gives numbers that mean something.
-TrainingCheckpoint begin(TrainFlags const& flags, RunFolder const& folder, ModelParameters const& parameters,
-                         TensorStore const& store, std::string const& run, std::optional<LabelScale> const& units) {
+TrainingCheckpoint begin(TrainFlags const& flags, CLI::App const& command, RunFolder const& folder,
+                         ModelParameters const& parameters, TensorStore const& store,
+                         std::optional<LabelScale> const& units) {
+    auto const run = run_identity(resolved_options(command));
     if (flags.resume) {
         auto checkpoint = read_checkpoint(folder.checkpoint(), parameters.size);
-        if (identity(checkpoint.run) != run) {
-            throw Error(ErrorCode::invalid_argument, "the run in " + folder.path().string() + " had other options; " +
-                                                         folder.options().string() + " has them (--config)");
-        }
+        check_same_run(command, run, run_identity(checkpoint.run), folder.path());
         return checkpoint;
     }
     TrainingCheckpoint checkpoint;
@@ -202,7 +176,7 @@ TrainingLoopOptions loop_options(TrainFlags const& flags, Score score, index_t s
     return loop;
 }
 
-ExitCode run(TrainFlags const& flags, std::string const& resolved) {
+ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     Score const score = score_of(flags);
     auto const devices = wanted_devices(flags.compute.device, flags.log);
     auto const exchange = devices.size() > 1 ? make_nccl_exchange(devices) : nullptr;
@@ -221,13 +195,12 @@ ExitCode run(TrainFlags const& flags, std::string const& resolved) {
         auto const start = write_starting_model(flags.model.directory, folder.path(), wanted, flags.seed);
         fresh_head = start.fresh_head;
         if (flags.synthetic.empty()) { write_preprocessor_config(folder.path(), preprocessor); }
-        write_file_whole(folder.options(), resolved);
+        write_file_whole(folder.options(), resolved_options(command));
         log_line(flags.log, start.origin);
     }
     TensorStore const store = open_checkpoint(folder.path());
     auto const parameters = find_parameters(read_model_config(folder.path(), store), store);
-    auto checkpoint =
-        begin(flags, folder, parameters, store, identity(resolved), fresh_head ? std::nullopt : label_scale);
+    auto checkpoint = begin(flags, command, folder, parameters, store, fresh_head ? std::nullopt : label_scale);
 
     Threads const threads(flags.compute.threads);
     auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling);
@@ -273,7 +246,7 @@ void add_train_command(CLI::App& program, CommandResult& result) {
         "  strandwave train --model data/configs/caduceus-ps --labels-from header train.fa --held-out 0.1 --epochs 10 "
         "-o model/\n"
         "  strandwave train --config train.toml --resume");
-    command->callback([flags, command, &result] { result.exit_code = run(*flags, resolved_options(*command)); });
+    command->callback([flags, command, &result] { result.exit_code = run(*flags, *command); });
 }
 
 } // namespace strandwave

@@ -191,7 +191,14 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
     EXPECT_EQ(read_text(folder() / "cut" / "training" / "metrics.tsv").find("\t0.000\n"), std::string::npos)
         << "rows of before keep their seconds";
 
-    refused(into("cut", {"--resume", "--learning-rate", "0.002"}), "the run in cut had other options");
+    refused(into("cut", {"--resume", "--learning-rate", "0.002"}),
+            "the run in cut had other options: learning-rate (0.002, was 0.001)");
+    // Blank lines in place of an option that the version did not have which began the run.
+    auto bytes = read_text(checkpoint);
+    auto const line = bytes.find("\nlabel-smoothing=") + 1;
+    auto const end = bytes.find('\n', line);
+    write_text(checkpoint, bytes.replace(line, end - line, end - line, '\n'));
+    refused(into("cut", {"--resume"}), "another version of strandwave, which differs in --label-smoothing;");
     refused(into("elsewhere", {"--resume"}), "no checkpoint to go on from");
     EXPECT_FALSE(std::filesystem::exists(folder() / "elsewhere"));
 }
