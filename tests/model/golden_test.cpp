@@ -1,74 +1,19 @@
-#include "lib/checkpoint/safetensors.h"
 #include "lib/core/error.h"
-#include "lib/model/model.h"
-#include "tests/model/model_support.h"
-#include "tests/support/temp_dir.h"
+#include "tests/model/golden.h"
 
 #include <cstring>
 #include <gtest/gtest.h>
 
-// The published implementations' outputs on small random models; ../shared/golden/README.md says how they were made.
+// Against the outputs of the published implementations, in fp32.
 namespace strandwave {
 namespace {
 
-using independent::Description;
 using test::Record;
 using test::RecordOutputs;
 using test::relative_error;
 
-struct Case {
-    char const* folder;
-    Description description;
-    bool classifier = false;
-    bool pickle = false; ///< read pytorch_model.bin, not model.safetensors
-};
-
-std::ostream& operator<<(std::ostream& out, Case const& c) { return out << c.folder << (c.pickle ? " .bin" : ""); }
-
-Description mamba(index_t n_layer) {
-    Description d;
-    d.n_layer = n_layer;
-    return d;
-}
-
-Description falcon_mamba(index_t n_layer) {
-    Description d = mamba(n_layer);
-    d.mixer_rms_epsilon = 1e-6;
-    return d;
-}
-
-Description caduceus(index_t n_layer, bool rcps, bool fused) {
-    Description d = mamba(n_layer);
-    d.caduceus = true;
-    d.rcps = rcps;
-    d.fused_add_norm = fused;
-    d.complement = {0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15};
-    return d;
-}
-
-class Golden : public testing::TestWithParam<Case> {
+class Golden : public test::GoldenFixture {
 protected:
-    void SetUp() override {
-        folder_ = std::filesystem::path(STRANDWAVE_SOURCE_DIR).parent_path() / "shared" / "golden" / GetParam().folder;
-        if (!std::filesystem::exists(folder_)) { GTEST_SKIP() << "SKIPPED: no golden references in " << folder_; }
-        read_safetensors(folder_ / "reference.safetensors", reference_);
-        std::filesystem::copy(folder_ / "config.json", model_folder_.path());
-        char const* const weights = GetParam().pickle ? "pytorch_model.bin" : "model.safetensors";
-        std::filesystem::copy(folder_ / weights, model_folder_.path());
-        model_ = Model::load(model_folder_.path(), test::load_options());
-        auto const& ids = *reference_.find("input_ids");
-        records_.resize(static_cast<std::size_t>(ids.shape[0]));
-        length_ = ids.shape[1];
-        std::vector<std::int64_t> all(static_cast<std::size_t>(ids.elements()));
-        std::memcpy(all.data(), ids.bytes.data(), ids.bytes.size());
-        for (std::size_t b = 0; b < records_.size(); ++b) {
-            auto const first = all.begin() + static_cast<std::ptrdiff_t>(b) * length_;
-            records_[b].tokens.assign(first, first + length_);
-        }
-    }
-
-    bool causal() const { return !model_->config().bidirectional; }
-
     std::vector<double> values(std::string const& name) const {
         StoredTensor const& tensor = *reference_.find(name);
         if (tensor.dtype == DType::f64) {
@@ -112,14 +57,6 @@ protected:
             EXPECT_LE(relative_error(ours, published), 1e-5);
         }
     }
-
-    std::filesystem::path folder_;
-    TempDir model_folder_;
-    TensorStore reference_;
-    std::shared_ptr<Model const> model_;
-    Threads threads_{2};
-    std::vector<Record> records_;
-    index_t length_ = 0;
 };
 
 TEST_P(Golden, LogitsOfOneShot) { expect_golden(logits(0)); }
@@ -167,6 +104,7 @@ TEST_P(Golden, HiddenStates) {
 }
 
 /// Keeps the independent reference of random_models_test.cpp honest: it must agree with the published runs itself.
+/// The errors of both fp32 runs against it are a property of the test (--gtest_output).
 TEST_P(Golden, IndependentReferenceAgrees) {
     auto const tensors = test::to_tensors(open_checkpoint(model_folder_.path()));
     independent::Forward<double> const forward(GetParam().description, tensors);
@@ -176,6 +114,8 @@ TEST_P(Golden, IndependentReferenceAgrees) {
         auto const mine = GetParam().classifier ? out.class_logits : test::flat(out.logits);
         all.insert(all.end(), mine.begin(), mine.end());
     }
+    RecordProperty("logits", "published " + test::figure(relative_error(values("logits_f32"), all)) + ", ours " +
+                                 test::figure(relative_error(logits(0), all)));
     if (reference_.find("logits_f64") != nullptr) {
         // Not less: parts of the published double-precision run are fp32 (A, the norms).
         EXPECT_LE(relative_error(all, values("logits_f64")), 1e-6);
@@ -184,24 +124,8 @@ TEST_P(Golden, IndependentReferenceAgrees) {
     }
 }
 
-std::string case_name(testing::TestParamInfo<Case> const& tested) {
-    std::string name = tested.param.folder;
-    std::replace(name.begin(), name.end(), '-', '_');
-    return tested.param.pickle ? name + "_pickle" : name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Published, Golden,
-                         testing::Values(Case{"mamba1", mamba(4)}, Case{"mamba1-original-bin", mamba(4), false, true},
-                                         Case{"falcon_mamba", falcon_mamba(3)},
-                                         Case{"caduceus-ph", caduceus(3, false, true)},
-                                         Case{"caduceus-ph-unfused", caduceus(3, false, false)},
-                                         Case{"caduceus-ps", caduceus(3, true, true)},
-                                         Case{"caduceus-ps-unfused", caduceus(3, true, false)},
-                                         Case{"caduceus-ph-classifier", caduceus(2, false, true), true},
-                                         Case{"caduceus-ph-classifier", caduceus(2, false, true), true, true},
-                                         Case{"caduceus-ps-classifier", caduceus(2, true, true), true},
-                                         Case{"caduceus-ps-classifier", caduceus(2, true, true), true, true}),
-                         case_name);
+INSTANTIATE_TEST_SUITE_P(Published, Golden, testing::ValuesIn(test::golden_models()), test::golden_name);
+INSTANTIATE_TEST_SUITE_P(Pickled, Golden, testing::ValuesIn(test::golden_pickles()), test::golden_name);
 
 } // namespace
 } // namespace strandwave

@@ -13,7 +13,7 @@
 /// (Mamba: Gu & Dao 2023, arXiv:2312.00752, and mamba_ssm's mixer_seq_simple.py; Falcon-Mamba: transformers;
 /// Caduceus: kuleshov-group/caduceus modeling_caduceus.py, modeling_rcps.py). It shares no code with the library, so a
 /// misunderstanding there does not repeat itself here. `T = double` is the truth, `T = float` the yardstick of what
-/// plain single precision may lose.
+/// plain single precision may lose, `T = float` with `Stored = AsBf16` that of what plain bf16 may.
 namespace strandwave::independent {
 
 struct Tensor {
@@ -30,6 +30,7 @@ struct Description {
     bool fused_add_norm = true;
     bool multiply = false; ///< "ew_multiply"
     bool layer_norm = false;
+    bool residual_in_fp32 = true; ///< only a run in bf16 asks
     double epsilon = 1e-5;
     double mixer_rms_epsilon = 0;         ///< > 0: Falcon-Mamba
     std::vector<std::int32_t> complement; ///< for rcps
@@ -48,7 +49,34 @@ struct Outputs {
     std::vector<T> class_logits; ///< mean pooling; empty without such a head
 };
 
-template <class T>
+/// Memory keeps what was computed.
+struct AsComputed {
+    template <class T>
+    static T kept(T x) {
+        return x;
+    }
+};
+
+/// Memory keeps 8 significant bits: the nearest of them, of two equally near the even one. What a run rounds is what
+/// mamba_ssm's `MambaLMHeadModel.from_pretrained(dtype=torch.bfloat16)` writes to memory on its fused path:
+/// - The output of each kernel: embedding, norm, every product, convolution with silu (causal_conv1d), the scan with D
+///   and gate (selective_scan_fwd_kernel.cuh), and in Caduceus the sum of two directions or strands and the pool. Sums
+///   within a kernel are fp32, and so are the states of the scan. The step sizes are rounded as the product of dt_proj;
+///   the scan adds their bias, in fp32.
+/// - The residual stream if `residual_in_fp32` is false. The fused norm goes on with the fp32 sum that it stores
+///   (layer_norm.py), the other reads what was stored.
+/// - Embedding and matrices. A_log and D stay fp32 (`# Keep in fp32` in mamba_simple.py). Norm weights, taps and biases
+///   would be rounded there too; here they stay fp32, as they do under autocast and in our bf16 mode, which makes this
+///   yardstick shorter than the published one (mamba1: 1.38e-2 of the logits, with them rounded 1.61e-2).
+struct AsBf16 {
+    static float kept(float x) {
+        int exponent = 0;
+        float const mantissa = std::frexp(x, &exponent); // in [0.5, 1)
+        return std::ldexp(std::nearbyint(std::ldexp(mantissa, 8)), exponent - 8);
+    }
+};
+
+template <class T, class Stored = AsComputed>
 class Forward {
 public:
     Forward(Description description, Tensors const& tensors) : d_(std::move(description)), tensors_(tensors) {
@@ -59,7 +87,7 @@ public:
         auto const table = load(embedding_name());
         auto look_up = [&](std::int32_t id) {
             auto const row = table.begin() + static_cast<std::ptrdiff_t>(id * width());
-            return std::vector<T>(row, row + static_cast<std::ptrdiff_t>(width()));
+            return kept(std::vector<T>(row, row + static_cast<std::ptrdiff_t>(width())));
         };
         Rows<T> embedded;
         for (std::size_t t = 0; t < ids.size(); ++t) {
@@ -77,7 +105,7 @@ public:
     Outputs<T> frames(Rows<float> const& frames, std::string const& linear) const {
         Rows<T> in;
         for (auto const& frame : frames) {
-            in.emplace_back(frame.begin(), frame.end());
+            in.push_back(kept(std::vector<T>(frame.begin(), frame.end())));
         }
         return layers(apply_linear(in, linear));
     }
@@ -98,6 +126,22 @@ private:
     }
     std::string final_norm_name() const { return prefix_ + wrapped("norm_f"); }
 
+    static std::vector<T> kept(std::vector<T> x) {
+        for (T& v : x) {
+            v = Stored::kept(v);
+        }
+        return x;
+    }
+
+    static Rows<T> kept(Rows<T> x) {
+        for (auto& row : x) {
+            row = kept(std::move(row));
+        }
+        return x;
+    }
+
+    Rows<T> kept_stream(Rows<T> x) const { return d_.residual_in_fp32 ? x : kept(std::move(x)); }
+
     bool has(std::string const& name) const { return tensors_.count(name) != 0; }
 
     std::vector<T> load(std::string const& name) const {
@@ -110,19 +154,25 @@ private:
     }
 
     static Rows<T> apply_linear(Rows<T> const& x, std::vector<T> const& weight, std::vector<T> const& bias) {
+        auto const matrix = kept(weight);
         Rows<T> y;
         for (auto const& in : x) {
             std::vector<T> out(weight.size() / in.size());
             for (std::size_t o = 0; o < out.size(); ++o) {
-                T sum = bias.empty() ? T(0) : bias[o];
-                for (std::size_t k = 0; k < in.size(); ++k) {
-                    sum += weight[o * in.size() + k] * in[k];
-                }
-                out[o] = sum;
+                out[o] = Stored::kept(
+                    dot(matrix.data() + o * in.size(), in.data(), in.size(), bias.empty() ? T(0) : bias[o]));
             }
             y.push_back(std::move(out));
         }
         return y;
+    }
+
+    /// Bare pointers: the sanitizers' builds spend most of their time here.
+    static T dot(T const* a, T const* b, std::size_t n, T sum) {
+        for (std::size_t k = 0; k < n; ++k) {
+            sum += a[k] * b[k];
+        }
+        return sum;
     }
 
     std::vector<T> norm_row(std::vector<T> x, std::string const& name) const {
@@ -140,7 +190,7 @@ private:
         }
         T const scale = inverse_rms(x, d_.epsilon);
         for (std::size_t k = 0; k < x.size(); ++k) {
-            x[k] = x[k] * scale * weight[k] + bias[k];
+            x[k] = Stored::kept(x[k] * scale * weight[k] + bias[k]);
         }
         return x;
     }
@@ -200,20 +250,22 @@ private:
             B.push_back(weightless_rms({at(R), at(R + N)}));
             C.push_back(weightless_rms({at(R + N), at(R + 2 * N)}));
         }
-        Rows<T> const dt = apply_linear(dt_low, own + "dt_proj");
+        Rows<T> const dt = apply_linear(dt_low, load(own + "dt_proj.weight"), {});
+        auto const dt_bias = load(own + "dt_proj.bias");
         std::vector<T> h(E * N, T(0));
         Rows<T> y;
         for (std::size_t t = 0; t < u.size(); ++t) {
             std::vector<T> out(E);
             for (std::size_t e = 0; e < E; ++e) {
-                T const step = softplus(dt[t][e]);
-                T sum = skip[e] * x[t][e];
+                T const step = softplus(dt[t][e] + dt_bias[e]);
+                T const in = x[t][e];
+                T const* const log_a = a_log.data() + e * N;
+                T* const state = h.data() + e * N;
                 for (std::size_t n = 0; n < N; ++n) {
-                    T& state = h[e * N + n];
-                    state = std::exp(-step * std::exp(a_log[e * N + n])) * state + step * B[t][n] * x[t][e];
-                    sum += C[t][n] * state;
+                    state[n] = std::exp(-step * std::exp(log_a[n])) * state[n] + step * B[t][n] * in;
                 }
-                out[e] = sum * silu(xz[t][E + e]);
+                T const sum = dot(C[t].data(), state, N, skip[e] * in);
+                out[e] = Stored::kept(sum * silu(xz[t][E + e]));
             }
             y.push_back(std::move(out));
         }
@@ -233,7 +285,7 @@ private:
                 for (std::size_t back = 0; back < W && back <= t; ++back) {
                     sum += taps[e * W + W - 1 - back] * xz[t - back][e];
                 }
-                out[e] = silu(sum);
+                out[e] = Stored::kept(silu(sum));
             }
             x.push_back(std::move(out));
         }
@@ -244,7 +296,7 @@ private:
         if (d_.mixer_rms_epsilon > 0) {
             T const scale = inverse_rms(x, d_.mixer_rms_epsilon);
             for (T& v : x) {
-                v *= scale;
+                v = Stored::kept(v * scale);
             }
         }
         return x;
@@ -257,7 +309,7 @@ private:
         for (std::size_t t = 0; t < y.size(); ++t) {
             for (std::size_t k = 0; k < y[t].size(); ++k) {
                 T const other = reverse[y.size() - 1 - t][k];
-                y[t][k] = d_.multiply ? y[t][k] * other : y[t][k] + other;
+                y[t][k] = Stored::kept(d_.multiply ? y[t][k] * other : y[t][k] + other);
             }
         }
         return y;
@@ -289,23 +341,26 @@ private:
         }
     }
 
-    Outputs<T> layers(Rows<T> residual) const {
+    Outputs<T> layers(Rows<T> sum) const {
         Outputs<T> out;
+        Rows<T> residual = kept_stream(sum);
         out.streams.push_back(residual);
         bool const swap = d_.rcps && d_.fused_add_norm;
         for (index_t i = 0; i < d_.n_layer; ++i) {
             std::string const layer = prefix_ + "layers." + std::to_string(i) + ".";
-            Rows<T> const normed = norm(residual, layer + wrapped("norm"), swap);
+            Rows<T> const normed = norm(d_.fused_add_norm ? sum : residual, layer + wrapped("norm"), swap);
             if (swap) { // the fused path hands the strands' residuals over as well
                 for (auto& row : residual) {
                     row = join(half(row, true), half(row, false));
                 }
             }
             out.mixers.push_back(mixer(normed, layer));
-            add(residual, out.mixers.back());
+            sum = residual;
+            add(sum, out.mixers.back());
+            residual = kept_stream(sum);
             out.streams.push_back(residual);
         }
-        out.final_norm = norm(residual, final_norm_name(), false);
+        out.final_norm = norm(d_.fused_add_norm ? sum : residual, final_norm_name(), false);
         heads(out);
         return out;
     }
@@ -332,7 +387,8 @@ private:
         Rows<T> const other = apply_linear(second, weight, {});
         for (std::size_t t = 0; t < other.size(); ++t) {
             for (std::size_t v = 0; v < other[t].size(); ++v) {
-                out.logits[t][v] += other[t][static_cast<std::size_t>(d_.complement[v])];
+                T& logit = out.logits[t][v];
+                logit = Stored::kept(logit + other[t][static_cast<std::size_t>(d_.complement[v])]);
             }
         }
     }
@@ -347,7 +403,7 @@ private:
                 if (d_.rcps) { pooled[k] += share * row[2 * D - 1 - k]; }
             }
         }
-        return apply_linear({pooled}, "score").front();
+        return apply_linear({kept(std::move(pooled))}, "score").front();
     }
 
     Description d_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/linear/linear.h"
 #include "lib/checkpoint/tensor_store.h"
 #include "lib/core/threads.h"
 #include "lib/model/session.h"
@@ -7,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <memory>
@@ -24,6 +26,15 @@ inline LoadOptions load_options() {
     return options;
 }
 
+/// The same place in bf16; `bf16_runs` says whether it can.
+inline LoadOptions bf16_options() {
+    LoadOptions options = load_options();
+    options.dtype = DType::bf16;
+    return options;
+}
+
+inline bool bf16_runs() { return load_options().device.is_gpu() || bf16_is_supported(); }
+
 /// Relative Frobenius error |a - b| / |b|; infinity if the sizes differ or something is not a number.
 template <class A, class B>
 double relative_error(std::vector<A> const& a, std::vector<B> const& b) {
@@ -37,6 +48,13 @@ double relative_error(std::vector<A> const& a, std::vector<B> const& b) {
     if (a.size() == b.size() && difference == 0) { return 0; } // of nothing, or of zeros, too
     double const error = std::sqrt(difference / norm);
     return a.size() == b.size() && std::isfinite(error) ? error : HUGE_VAL;
+}
+
+/// An error for a table, "1.38e-02".
+inline std::string figure(double error) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.2e", error);
+    return text;
 }
 
 /// Rows one behind the other.
