@@ -1,4 +1,3 @@
-#include "kernels/linear/linear.h"
 #include "lib/model/model.h"
 #include "tests/model/model_support.h"
 #include "tests/model/random_model.h"
@@ -89,9 +88,9 @@ protected:
         }
     }
 
-    template <class T>
+    template <class T, class Stored = independent::AsComputed>
     independent::Outputs<T> expected() const {
-        independent::Forward<T> const forward(GetParam().description(), tensors_);
+        independent::Forward<T, Stored> const forward(GetParam().description(), tensors_);
         index_t const width = GetParam().frame_length;
         if (width == 0) { return forward.tokens(record_.tokens); }
         independent::Rows<float> frames;
@@ -101,7 +100,7 @@ protected:
         return forward.frames(frames, "backbone.frame_embedding");
     }
 
-    /// The error of ours is at most twice that of plain fp32 loops, and a rounding of the result itself.
+    /// The error of ours is at most twice that of plain loops of the same type, and a rounding of the result to fp32.
     template <class Truth, class Plain>
     static void expect_close(std::vector<float> const& ours, Truth const& truth, Plain const& plain) {
         double const rounding = static_cast<double>(std::numeric_limits<float>::epsilon());
@@ -145,20 +144,16 @@ TEST_P(RandomModels, EqualsTheIndependentForward) {
     }
 }
 
-/// bf16 rounds the two factors of a matrix product to 8 bits, so each product may lose 2^-8 of its size: four of them a
-/// layer, and the head.
-TEST_P(RandomModels, Bf16LosesOnlyItsBits) {
-    if (!bf16_is_native()) { GTEST_SKIP() << "SKIPPED: this processor does not multiply bf16"; }
-    LoadOptions options;
-    options.dtype = DType::bf16;
-    model_ = Model::load(folder_.path(), options);
+/// At most twice what a plain run in bf16 loses.
+TEST_P(RandomModels, Bf16EqualsTheIndependentForward) {
+    if (!test::bf16_runs()) { GTEST_SKIP() << "SKIPPED: this processor has no bf16 products"; }
+    model_ = Model::load(folder_.path(), test::bf16_options());
     auto const truth = expected<double>();
+    auto const plain = expected<float, independent::AsBf16>();
     auto const ours = test::run_record(model_, threads_, record_, 0);
-    double const bound = static_cast<double>(4 * GetParam().n_layer + 1) * 0x1p-8;
-    EXPECT_LE(relative_error(test::published_layout(ours.streams.at(kFinalNorm), model_->config()),
-                             test::flat(truth.final_norm)),
-              bound);
-    if (GetParam().labels == 0) { EXPECT_LE(relative_error(ours.logits, test::flat(truth.logits)), bound); }
+    expect_close(test::published_layout(ours.streams.at(kFinalNorm), model_->config()), test::flat(truth.final_norm),
+                 test::flat(plain.final_norm));
+    if (GetParam().labels == 0) { expect_close(ours.logits, test::flat(truth.logits), test::flat(plain.logits)); }
 }
 
 std::string model_name(testing::TestParamInfo<RandomModel> const& tested) { return tested.param.name; }
