@@ -3,6 +3,7 @@
 #include "apps/common_options.h"
 #include "apps/cuda_bench_measure.h"
 #include "apps/device_choice.h"
+#include "apps/output_path.h"
 #include "kernels/simd/simd_target.h"
 #include "lib/core/error.h"
 #include "lib/core/partial_file.h"
@@ -161,7 +162,7 @@ nlohmann::json describe(Subject const& subject, BenchOptions const& options) {
 }
 
 void run(BenchOptions const& options) {
-    if (!options.json.empty()) { refuse_to_overwrite(options.json, options.force); }
+    if (!options.json.empty()) { check_output_file(options.json, options.force); }
     Subject const subject = open_subject(options);
     auto report = describe(subject, options);
     auto const& model = subject.opened.model;

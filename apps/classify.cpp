@@ -1,5 +1,6 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/output_path.h"
 #include "apps/progress.h"
 #include "pipelines/classify_files.h"
 #include "pipelines/output_file.h"
@@ -49,7 +50,7 @@ void check_flags(ClassifyFlags const& flags, ModelConfig const& config) {
 
 ExitCode run_classify(ClassifyFlags const& flags) {
     bool const to_stdout = flags.output.path.empty() || flags.output.path == "-";
-    if (!to_stdout) { refuse_to_overwrite(flags.output.path, flags.output.force); }
+    if (!to_stdout) { check_output_file(flags.output.path, flags.output.force, flags.input.files); }
     auto const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
     auto const& config = opened.model->config();
     check_flags(flags, config);

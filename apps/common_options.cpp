@@ -178,14 +178,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what) {
     auto* const output = command.add_option("-o,--output", options.path, what)->type_name("PATH");
+    output->check([](std::string const& path) { return path.empty() ? "an empty name" : std::string(); });
     if (required) { output->required(); }
     command.add_flag("--force", options.force, "Replace an output that exists");
-}
-
-void refuse_to_overwrite(std::filesystem::path const& path, bool force) {
-    if (!force && std::filesystem::exists(path)) {
-        throw Error(ErrorCode::already_exists, path.string() + ": is there already; give --force to replace it");
-    }
 }
 
 void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool unpooled) {
@@ -280,6 +275,11 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
 }
 
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {
+    std::error_code error;
+    if (std::filesystem::is_regular_file(model.directory, error)) {
+        throw Error(ErrorCode::invalid_argument,
+                    model.directory.string() + ": is a file; a model is the folder of its config.json and weights");
+    }
     OpenedModel opened;
     auto const devices = wanted_devices(compute.device, log);
     auto const device_text = describe(devices); // before the model takes memory

@@ -60,8 +60,6 @@ struct OutputOptions {
     bool force = false;
 };
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what);
-/// Throws already_exists, naming --force, when `path` is there and `force` was not given.
-void refuse_to_overwrite(std::filesystem::path const& path, bool force);
 
 /// Overrides of the model's preprocessor_config.json: --pool --strand --special-tokens --lower-case --n --iupac
 /// --uracil --channels. A flag that was not given leaves the model's value.

@@ -1,5 +1,6 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/output_path.h"
 #include "apps/progress.h"
 #include "pipelines/embed_files.h"
 
@@ -71,11 +72,12 @@ ExitCode run_embed(EmbedFlags flags) {
     if (path.extension() != (pooled ? ".npy" : ".h5")) {
         throw Error(ErrorCode::invalid_argument,
                     path.string() + ": give -o a name that ends in " +
-                        (pooled ? ".npy" : ".h5, which --pool none writes: one array a record"));
+                        (pooled ? ".npy; `strandwave batch` and `merge -o` write .npz, .h5 and .h5ad"
+                                : ".h5, which --pool none writes: one array a record"));
     }
     auto const table = std::filesystem::path(path).replace_extension(".tsv");
-    refuse_to_overwrite(path, flags.output.force);
-    if (pooled) { refuse_to_overwrite(table, flags.output.force); }
+    check_output_file(path, flags.output.force, flags.input.files);
+    if (pooled) { check_output_file(table, flags.output.force, flags.input.files); }
     if (flags.per_record && flags.input.window.empty()) {
         throw Error(ErrorCode::invalid_argument, "--per-record needs --window");
     }

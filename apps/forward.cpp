@@ -1,11 +1,13 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/output_path.h"
 #include "formats/npy.h"
 #include "lib/core/error.h"
 #include "lib/model/session.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <map>
 #include <memory>
@@ -262,10 +264,12 @@ void check_outputs(ForwardOptions const& options, ModelConfig const& config) {
         throw Error(ErrorCode::unsupported,
                     "this model has no head that makes logits; give --hidden-states DIR instead of -o");
     }
-    if (logits) { refuse_to_overwrite(options.output.path, options.output.force); }
+    std::array const inputs{options.tokens, options.frames};
+    if (logits) { check_output_file(options.output.path, options.output.force, inputs); }
     if (options.hidden_states.empty()) { return; }
+    check_output_folder(options.hidden_states, true);
     for (auto const& entry : FileSink::hidden_state_files(config)) {
-        refuse_to_overwrite(options.hidden_states / entry.second, options.output.force);
+        check_output_file(options.hidden_states / entry.second, options.output.force, inputs);
     }
 }
 

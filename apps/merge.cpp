@@ -1,6 +1,7 @@
 #include "apps/batch_files.h"
 #include "apps/commands.h"
 #include "apps/common_options.h"
+#include "apps/output_path.h"
 #include "lib/core/error.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_summary.h"
@@ -42,9 +43,9 @@ ExitCode join_file(MergeFlags const& flags) {
     if (flags.shards.size() != 1) {
         throw Error(ErrorCode::invalid_argument, "-o makes a file of one folder; merge shards into one first, by -O");
     }
-    refuse_to_overwrite(flags.file, flags.force);
+    check_output_file(flags.file, flags.force);
     if (flags.file.extension() == ".npy") {
-        refuse_to_overwrite(std::filesystem::path(flags.file).replace_extension(".tsv"), flags.force);
+        check_output_file(std::filesystem::path(flags.file).replace_extension(".tsv"), flags.force);
     }
     auto const joined = join_embeddings(flags.shards.front(), flags.file, "strandwave " STRANDWAVE_VERSION);
     log_line(flags.log, std::to_string(joined.rows) + " rows of " + std::to_string(joined.inputs) + " inputs in " +

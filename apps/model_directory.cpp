@@ -2,6 +2,7 @@
 
 #include "apps/common_options.h"
 #include "apps/interrupt.h"
+#include "apps/output_path.h"
 #include "lib/core/error.h"
 
 #include <system_error>
@@ -19,7 +20,7 @@ void check(std::error_code const& error, std::filesystem::path const& path) {
 NewModelDirectory::NewModelDirectory(std::filesystem::path const& directory, bool force)
     : directory_(std::filesystem::absolute(directory).lexically_normal()) {
     if (!directory_.has_filename()) { directory_ = directory_.parent_path(); } // "models/new/"
-    refuse_to_overwrite(directory_, force);
+    check_output_folder(directory_, force);
     throw_if_interrupted(); // and again in front of the end: a signal leaves nothing behind
     staging_ = directory_;
     staging_ += ".partial-" + std::to_string(::getpid());

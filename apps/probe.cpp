@@ -2,6 +2,7 @@
 #include "apps/common_options.h"
 #include "apps/label_flags.h"
 #include "apps/model_directory.h"
+#include "apps/output_path.h"
 #include "apps/progress.h"
 #include "apps/starting_model.h"
 #include "lib/core/error.h"
@@ -118,6 +119,7 @@ void print_confusion(LinearProbe const& probe, std::vector<std::string> const& c
 }
 
 ExitCode run(ProbeFlags const& flags) {
+    check_not_the_model(flags.output.path, flags.model.directory);
     NewModelDirectory directory(flags.output.path, flags.output.force);
     OpenedModel const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
     RecordSourceOptions const reading = source_options(flags.input, opened);

@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/common_options.h"
 #include "apps/label_flags.h"
+#include "apps/output_path.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/report/report_page.h"
 
@@ -22,7 +23,7 @@ struct ReportFlags {
 ExitCode run(ReportFlags const& flags) {
     auto const file = flags.output.path.empty() ? flags.folder / "report.html" : flags.output.path;
     bool const to_stdout = file == "-";
-    if (!to_stdout) { refuse_to_overwrite(file, flags.output.force); }
+    if (!to_stdout) { check_output_file(file, flags.output.force); }
     auto const data = read_report_data(flags.folder, flags.labels);
     auto const page = report_page(data, flags.title);
     if (to_stdout) {

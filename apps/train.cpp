@@ -1,6 +1,7 @@
 #include "apps/commands.h"
 #include "apps/device_choice.h"
 #include "apps/interrupt.h"
+#include "apps/output_path.h"
 #include "apps/run_identity.h"
 #include "apps/starting_model.h"
 #include "apps/train_data.h"
@@ -23,15 +24,20 @@ namespace fs = std::filesystem;
 /// `training` with all that the run keeps.
 class RunFolder {
 public:
-    RunFolder(TrainFlags const& flags) : path_(flags.output.path) {
+    explicit RunFolder(TrainFlags const& flags) : path_(flags.output.path) {
         if (flags.resume && !fs::exists(checkpoint())) {
             throw Error(ErrorCode::not_found, checkpoint().string() + ": no checkpoint to go on from");
         }
-        if (!flags.resume) { refuse_to_overwrite(path_, flags.output.force); }
+        if (flags.resume) { return; }
+        check_output_folder(path_, flags.output.force);
+        check_not_the_model(path_, flags.model.directory);
+    }
+
+    void make(bool resume) const {
         std::error_code error;
         fs::create_directories(path_ / "training", error);
         // Of the run that --force replaces, nothing is left to go on from.
-        if (!error && !flags.resume) { fs::remove(checkpoint(), error); }
+        if (!error && !resume) { fs::remove(checkpoint(), error); }
         if (error) { throw Error(ErrorCode::io, path_.string() + ": cannot be written: " + error.message()); }
     }
 
@@ -60,9 +66,6 @@ Score score_of(TrainFlags const& flags) {
 /// --steps, or as many as --epochs ask for.
 index_t step_count(TrainFlags const& flags, TrainingSource const& source) {
     if (flags.steps > 0) { return flags.steps; }
-    if (flags.epochs <= 0 || !flags.synthetic.empty()) {
-        throw Error(ErrorCode::invalid_argument, "give --steps, or --epochs of files");
-    }
     return std::max<index_t>(1, std::llround(flags.epochs * static_cast<double>(source.steps_per_epoch())));
 }
 
@@ -178,6 +181,10 @@ TrainingLoopOptions loop_options(TrainFlags const& flags, Score score, index_t s
 
 ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     Score const score = score_of(flags);
+    RunFolder const folder(flags);
+    if (flags.steps == 0 && (flags.epochs <= 0 || !flags.synthetic.empty())) {
+        throw Error(ErrorCode::invalid_argument, "give --steps, or --epochs of files");
+    }
     auto const devices = wanted_devices(flags.compute.device, flags.log);
     auto const exchange = devices.size() > 1 ? make_nccl_exchange(devices) : nullptr;
     auto const shape = starting_config(flags.model.directory);
@@ -187,7 +194,7 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     auto const source = flags.synthetic.empty() ? open_files(flags, preprocessor, shape) : open_synthetic(flags, shape);
     index_t const steps = step_count(flags, *source);
 
-    RunFolder const folder(flags);
+    folder.make(flags.resume);
     auto const label_scale = source->label_scale();
     bool fresh_head = false;
     if (!flags.resume) {

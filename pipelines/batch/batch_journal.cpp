@@ -259,7 +259,9 @@ bool BatchJournal::is_at(std::filesystem::path const& file) {
 /// Bytes of the lines that count.
 index_t BatchJournal::read() {
     std::ifstream stream(path_, std::ios::binary);
-    if (!stream) { throw Error(ErrorCode::not_found, path_.string() + ": cannot be read"); }
+    if (!stream) {
+        throw Error(ErrorCode::not_found, path_.string() + ": cannot be read; is this a folder that `batch -O` wrote?");
+    }
     index_t whole = 0;
     index_t number = 0;
     for (std::string line; std::getline(stream, line);) {

@@ -9,7 +9,9 @@
 #include "pipelines/table_cells.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <system_error>
 #include <utility>
 
 namespace strandwave {
@@ -30,6 +32,12 @@ void check_batch(fs::path const& folder, JournalHeader const& header) {
         refuse("has no .npy of each input, of which one file is made: that is `batch --task embed`, with no --format "
                "or --format npy");
     }
+}
+
+void check_file(fs::path const& out) {
+    constexpr std::array kEndings{".npy", ".npz", ".h5", ".hdf5", ".h5ad"};
+    if (std::find(kEndings.begin(), kEndings.end(), out.extension()) != kEndings.end()) { return; }
+    throw Error(ErrorCode::invalid_argument, out.string() + ": its name has to end in .npy, .npz, .h5 or .h5ad");
 }
 
 /// The one of `files` with this ending, which has to be as it was written.
@@ -99,6 +107,7 @@ void write_npy(EmbeddingTable const& table, fs::path const& out) {
 } // namespace
 
 JoinedEmbeddings join_embeddings(fs::path const& folder, fs::path const& out, std::string const& program) {
+    check_file(out);
     auto const journal = BatchJournal::opened_to_read(folder / kJournalName);
     auto const& header = journal->header();
     check_batch(folder, header);
@@ -120,6 +129,12 @@ JoinedEmbeddings join_embeddings(fs::path const& folder, fs::path const& out, st
             {file_of(known->files, ".npy", folder), file_of(known->files, ".tsv", folder), texts_of(input, columns)});
     }
     if (parts.empty()) { throw Error(ErrorCode::invalid_argument, folder.string() + ": no input of it is complete"); }
+    for (auto const& part : parts) {
+        std::error_code error;
+        if (fs::equivalent(part.npy, out, error) && !error) {
+            throw Error(ErrorCode::invalid_argument, out.string() + ": is a file of the batch; give another name");
+        }
+    }
     EmbeddingTable const table(std::move(parts), columns);
     joined.inputs = static_cast<index_t>(header.inputs.size()) - joined.left_out;
     joined.rows = table.rows();

@@ -207,6 +207,8 @@ TEST_F(BatchTest, VectorsOfAllInputsGoIntoOneFile) {
 
     EXPECT_EQ(join({"vectors", "-o", "all.npy"}).exit_code, 2) << "is there already";
     EXPECT_EQ(join({"vectors", "-o", "all.parquet"}).exit_code, 2);
+    EXPECT_EQ(join({"vectors", "-o", "vectors/a.fa.embeddings.npy", "--force"}).exit_code, 2) << "of the batch";
+    EXPECT_NE(join({"in", "-o", "no.npy"}).err.find("that `batch -O` wrote"), std::string::npos);
     EXPECT_EQ(join({"vectors", "vectors", "-o", "two.npy"}).exit_code, 2) << "one folder";
     EXPECT_EQ(join({"vectors"}).exit_code, 2) << "neither -o nor -O";
     ASSERT_EQ(embed({"in", "--format", "npz", "-O", "npz"}).exit_code, 0);

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <sys/stat.h>
 
 namespace strandwave {
 namespace {
@@ -194,6 +195,22 @@ TEST_F(ClassifyTest, AnOutputFileIsWholeAndNeverOverwritten) {
     EXPECT_EQ(classify({a, "-o", (folder_.path() / "no" / "where.tsv").string()}).exit_code, 2);
 }
 
+TEST_F(ClassifyTest, AnOutputTakesThePlaceOfNoInputFolderOrPipe) {
+    auto const a = file("a.fa", fasta("a", "ACGT"));
+    auto const refused = [&](std::string const& output, std::string const& why) {
+        auto const run = classify({a, "-o", output, "--force"});
+        EXPECT_EQ(run.exit_code, 2) << output;
+        EXPECT_NE(run.err.find(why), std::string::npos) << run.err;
+    };
+    refused(a, "is an input too");
+    EXPECT_EQ(read_text(a), fasta("a", "ACGT"));
+    refused(folder_.path().string(), "is a folder");
+    auto const pipe = (folder_.path() / "pipe").string();
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    refused(pipe, "a pipe");
+    refused("", "an empty name");
+}
+
 TEST_F(ClassifyTest, InputFlagsChooseRecords) {
     auto const a = file("a.fa", fasta("a", bases(100)) + fasta("b", "ACG") + fasta("c", bases(50)));
     EXPECT_EQ(table(classify({"-q", a, "--limit", "2"}).out).size(), 3U);
@@ -284,6 +301,8 @@ TEST_F(ClassifyTest, SoundIsReadByChannelAndRaw) {
 TEST_F(ClassifyTest, SetUpErrorsExitWithTwo) {
     auto const a = file("a.fa", fasta("a", "ACGT"));
     EXPECT_EQ(classify({a, "--per-record"}).exit_code, 2);
+    auto const no_model = run_program(folder_.path(), on_cpu({"classify", "--model", a, a}));
+    EXPECT_NE(no_model.err.find("a.fa: is a file; a model is the folder"), std::string::npos) << no_model.err;
     EXPECT_EQ(classify({a, "--stride", "5"}).exit_code, 2);
     EXPECT_EQ(classify({a, "--window", "5s"}).exit_code, 2);
     EXPECT_EQ(classify({a, "--dtype", "f8"}).exit_code, 2);

@@ -113,6 +113,9 @@ TEST_F(EmbedTest, NothingIsOverwrittenOrLeftHalfWritten) {
     EXPECT_EQ(read_text(path("e.tsv")), "mine");
     EXPECT_EQ(embed({a, "-o", path("e.npy"), "--force"}).exit_code, 0);
     EXPECT_EQ(embed({a, "-o", path("e.npy")}).exit_code, 2);
+    auto const rows = file("rows.tsv", "sequence\tlabel\nACGT\tx\n");
+    auto const over = embed({rows, "-o", path("rows.npy"), "--force"});
+    EXPECT_NE(over.err.find("rows.tsv: is an input too"), std::string::npos) << over.err;
     EXPECT_EQ(embed({a}).exit_code, 2) << "no output";
     EXPECT_EQ(embed({a, "-o", path("e.txt")}).exit_code, 2);
 

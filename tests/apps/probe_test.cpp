@@ -145,6 +145,9 @@ TEST_F(ProbeCommand, RefusesWhatItCannotFit) {
     refused({"--labels", "bad.tsv", "all.fa"}, "line 2");
     write_text(folder() / "twice.tsv", "r0\tx\nr0\ty\n");
     refused({"--labels", "twice.tsv", "all.fa"}, "line 2");
+    auto const over = run_program(folder(), {"probe", "--model", model_.string(), "-o", model_.string(), "--force",
+                                             "--labels", "labels.tsv", "all.fa"});
+    EXPECT_NE(over.err.find("is the folder of --model"), std::string::npos) << over.err;
     refused({"--labels", "labels.tsv", "all.fa", "missing.fa"}, "missing.fa: cannot be opened");
     auto const records = read_text(folder() / "all.fa");
     write_text(folder() / "cut.fa", records.substr(0, records.rfind('>') + 2)); // inside the last header

@@ -230,6 +230,8 @@ TEST_F(TrainTest, RefusesWhatItCannotDo) {
 
     ASSERT_EQ(program(with({"-q", "-o", "new"})).exit_code, 0);
     refused(with({"-o", "new"}), "--force");
+    refused(with({"-o", model_.string(), "--force"}), "is the folder of --model");
+    refused(with({"-o", file("taken", ""), "--force"}), "taken: is a file");
     EXPECT_EQ(program(with({"-q", "-o", "new", "--force"})).exit_code, 0);
 
     model_ = make_caduceus_model(folder());
