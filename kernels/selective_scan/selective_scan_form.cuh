@@ -15,14 +15,19 @@ template <class Element, int kLanesOfAChannel>
 struct Form {
     using T = Element;
     static constexpr int kLanes = kLanesOfAChannel;
-    static constexpr int kChannels = 32 / kLanes;                               ///< of a warp
-    static constexpr int kGroup = kWarps * kChannels;                           ///< channels of a CTA
-    static constexpr int kLaneStates = kStates / kLanes;                        ///< of a thread
-    static constexpr int kLaneRows = kLanes == 1 ? 4 : kSummedRows<T> / kLanes; ///< whose dt and gate a thread does
-    static constexpr int kUnrolled = kLanes * kLaneRows;                 ///< rows that are walked without a branch
-    static constexpr int kRows = kSummedRows<T> * (kLanes == 1 ? 1 : 2); ///< staged together
-    static constexpr int kCtas =
-        kLanes == 1 ? 6 : 5; ///< of an SM: with more, fewer registers are left for rows that overlap
+    static constexpr int kChannels = 32 / kLanes;        ///< of a warp
+    static constexpr int kGroup = kWarps * kChannels;    ///< channels of a CTA
+    static constexpr int kLaneStates = kStates / kLanes; ///< of a thread
+    /// Rows whose dt and gate a thread does, one after the other or at a distance of kLanes.
+    static constexpr int kLaneRows = kLanes == 1 ? 4 : kSummedRows<T> / kLanes;
+    /// Rows that are walked without a branch: the more, the less a lonely warp waits for the first and the last of
+    /// them.
+    static constexpr int kUnrolled = kLanes * kLaneRows;
+    /// Rows that are staged together: the next ones are on their way for as long as these take, which is not long in
+    /// a quarter of the time.
+    static constexpr int kRows = kSummedRows<T> * (kLanes == 1 ? 1 : 2);
+    /// Of an SM: with more, fewer registers are left for rows that overlap.
+    static constexpr int kCtas = kLanes == 1 ? 6 : 5;
     static_assert(kLaneStates % kQuad == 0 && kRows % kSummedRows<T> == 0 && kSummedRows<T> % kUnrolled == 0);
 };
 
