@@ -22,6 +22,10 @@ inline index_t scan_kept_states(index_t blocks, index_t d_inner, index_t d_state
 /// second round runs nearly empty.
 index_t scan_wave_rows(index_t d_inner, int multiprocessors);
 
+/// Threads that share a channel in a call of so many row blocks: 1, or 4 where that would not fill a GPU with so many
+/// multiprocessors. Bits do not depend on it.
+int scan_lanes(index_t blocks, index_t d_inner, index_t d_state, int multiprocessors);
+
 /// What carries states from tile to tile of long records: one for each stream that runs scans, kept from call to call.
 class ScanChain {
 public:
@@ -38,6 +42,7 @@ public:
     Link* links() const noexcept { return links_.data(); }
     float* dt_sums() const noexcept { return dt_sums_.data(); }
     float* after() const noexcept { return after_.data(); }
+    int multiprocessors() const noexcept { return multiprocessors_; } ///< of the GPU that it was made on
     bool holds(index_t links, index_t d_inner, index_t d_state) const noexcept {
         return links <= links_.size() && links * d_inner <= dt_sums_.size() &&
                links * d_inner * d_state <= after_.size();
@@ -47,6 +52,7 @@ private:
     DeviceArray<Link> links_;
     DeviceArray<float> dt_sums_;
     DeviceArray<float> after_;
+    int multiprocessors_ = 0;
 };
 
 /// The contract of selective_scan.h on the GPU, asynchronous on a stream.
@@ -55,7 +61,8 @@ private:
 /// function unit's (2 units in the last place of fp32).
 /// Determinism: the same bits every run and for any other segments in the call. Cutting a record at multiples of
 /// kScanTileRows gives the bits of one call; other cuts move the order in which tiles are combined (fp32 rounding).
-/// How: a thread walks one channel through one tile, its states in registers. Records of several tiles are walked
+/// How: a thread walks one channel through one tile, its states in registers; in small calls four threads share them
+/// (scan_lanes), and y is the sum of the same four parts in the same order. Records of several tiles are walked
 /// twice: first only for what a tile does to any incoming state (a factor and a summand), then, once the tiles are
 /// chained in the order of time, from each tile's exact initial state.
 struct SelectiveScanCudaArgs {
