@@ -5,9 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <cstdio>
+#include <fcntl.h>
 #include <iostream>
 #include <new>
 #include <string>
+#include <unistd.h>
 
 namespace strandwave {
 namespace {
@@ -40,6 +43,12 @@ void add_commands(CLI::App& program, CommandResult& result) {
     add_man_command(program, result);
 }
 
+/// CLI11 looks for what is missing first, and for the misspelt word that should have been it not at all.
+void tell_unknown_word(CLI::App const& program) {
+    auto const rest = program.remaining(true);
+    if (!rest.empty()) { std::cerr << rest.front() << " is no command, option or argument that is known here\n"; }
+}
+
 int run_command(int argc, char** argv) {
     CLI::App program("Reads DNA and sound of any length with state space models", "strandwave");
     CommandResult result;
@@ -51,6 +60,7 @@ int run_command(int argc, char** argv) {
         program.parse(argc, argv);
         return as_int(result.exit_code);
     } catch (CLI::ParseError const& error) {
+        if (dynamic_cast<CLI::RequiredError const*>(&error) != nullptr) { tell_unknown_word(program); }
         return program.exit(error) == 0 ? as_int(ExitCode::done) : as_int(ExitCode::unusable);
     }
 }
@@ -62,10 +72,26 @@ int failed(std::string const& message) {
     return as_int(ExitCode::unusable);
 }
 
+/// Nothing that a command wrote there is lost in silence.
+int with_whole_stdout(int exit_code) {
+    if (exit_code > as_int(ExitCode::records_failed)) { return exit_code; }
+    bool const whole = std::cout.flush() && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return whole ? exit_code : failed("stdout: could not be written whole");
+}
+
+/// A file that takes the number of a closed stdout or stderr would get what is written to that. /dev/null takes it
+/// instead, opened so that writing fails, and reading from stdin.
+void hold_standard_descriptors() {
+    for (int const descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(descriptor, F_GETFD) >= 0) { continue; }
+        (void)::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int run(int argc, char** argv) {
     try {
         note_interrupts();
-        return run_command(argc, argv);
+        return with_whole_stdout(run_command(argc, argv));
     } catch (Interrupted const& interrupted) { return 128 + interrupted.signal; } catch (Error const& error) {
         return failed(error.message());
     } catch (std::bad_alloc const&) {
@@ -78,6 +104,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     std::ios::sync_with_stdio(false);
+    strandwave::hold_standard_descriptors();
     std::signal(SIGPIPE, SIG_DFL); // a reader that closes stdout, as head does, ends the run quietly
     return strandwave::run(argc, argv);
 }

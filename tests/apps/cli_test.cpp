@@ -11,8 +11,8 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-Strings const kCommands{"classify", "batch",    "merge", "report", "embed", "forward",    "init",
-                        "probe",    "evaluate", "info",  "verify", "bench", "completion", "man"};
+Strings const kCommands{"classify", "batch",    "merge", "report", "embed", "forward",    "init", "probe",
+                        "train",    "evaluate", "info",  "verify", "bench", "completion", "man"};
 
 class CliTest : public testing::Test {
 protected:
@@ -28,6 +28,34 @@ TEST_F(CliTest, UsageErrorsExitWithTwoAndWriteNothingToStdout) {
         EXPECT_EQ(result.out, "");
         EXPECT_NE(result.err, "");
     }
+}
+
+TEST_F(CliTest, AMisspeltWordIsNamed) {
+    for (auto const& [arguments, word] : {std::pair{Strings{"classfy", "x.fa"}, "classfy"},
+                                          {{"classify", "--modle", "m", "x.fa"}, "--modle"},
+                                          {{"forward", "model"}, "model"}}) {
+        auto const result = run(arguments);
+        EXPECT_EQ(result.exit_code, 2);
+        EXPECT_EQ(result.err.rfind(word + std::string(" is no command"), 0), 0U) << result.err;
+    }
+}
+
+TEST_F(CliTest, AFullOrClosedStdoutIsAnError) {
+    std::string const script = "for a in man 'completion bash' --help; do for to in /dev/full '&-'; do "
+                               "eval \"'$0' $a >$to\" 2> err; echo $?; grep -c 'could not be written' err; done; done";
+    auto const result = run_program(folder_.path(), {"-c", script, STRANDWAVE_PROGRAM}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "2\n1\n2\n1\n2\n1\n2\n1\n2\n1\n2\n1\n") << result.err;
+}
+
+TEST_F(CliTest, NoFileGetsWhatIsWrittenToAClosedStderr) {
+    auto const model = make_dna_model(folder_.path());
+    write_text(folder_.path() / "a.fa", fasta("a", "ACGT") + fasta("bad", "ACJT"));
+    std::string const script = "\"$0\" classify --device cpu --model \"$1\" a.fa -o open.tsv; echo $?; "
+                               "\"$0\" classify --device cpu --model \"$1\" a.fa -o closed.tsv 2>&-; echo $?";
+    auto const result =
+        run_program(folder_.path(), {"-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "1\n1\n") << result.err;
+    EXPECT_EQ(read_text(folder_.path() / "closed.tsv"), read_text(folder_.path() / "open.tsv"));
 }
 
 TEST_F(CliTest, VersionTellsBackendsAndSimdTarget) {
