@@ -85,6 +85,7 @@ ExitCode evaluate(EvaluateFlags const& flags, OpenedModel const& opened, RecordS
     if (report.rows == 0 && answers.first_failure) {
         throw Error(answers.first_failure->code(), answers.first_failure->message() + "; nothing else was read");
     }
+    if (report.rows == 0) { throw Error(ErrorCode::invalid_argument, "no record of the inputs has given a row"); }
     if (answers.rows.units.empty()) {
         throw Error(ErrorCode::invalid_argument, "none of the " + std::to_string(report.rows) +
                                                      " rows has a label to compare with; a label's name has to be its "

@@ -144,10 +144,13 @@ ExitCode run(ProbeFlags const& flags) {
     }
 
     auto const classes = embeddings.classes();
+    if (report.rows == 0 && report.failed == 0) {
+        throw Error(ErrorCode::invalid_argument, "no record of the inputs has given a row");
+    }
     if (classes.size() < 2) {
         throw Error(ErrorCode::invalid_argument, "a probe needs records of two classes or more; " +
-                                                     std::to_string(classes.size()) + " found, " +
-                                                     std::to_string(report.failed) + " records failed");
+                                                     std::to_string(classes.size()) + " found" +
+                                                     failed_text(report.failed));
     }
     LinearProbeOptions fit = flags.fit;
     fit.groups = embeddings.records();

@@ -189,4 +189,8 @@ void log_summary(LogOptions const& log, RunReport const& report, double seconds)
 
 ExitCode exit_code(RunReport const& report) { return report.failed > 0 ? ExitCode::records_failed : ExitCode::done; }
 
+std::string failed_text(index_t failed) {
+    return failed > 0 ? ", and " + std::to_string(failed) + " records failed" : "";
+}
+
 } // namespace strandwave

@@ -65,4 +65,7 @@ private:
 void log_summary(LogOptions const& log, RunReport const& report, double seconds);
 ExitCode exit_code(RunReport const& report);
 
+/// ", and N records failed" behind what there is too little of; nothing of none.
+std::string failed_text(index_t failed);
+
 } // namespace strandwave

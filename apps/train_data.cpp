@@ -1,5 +1,6 @@
 #include "apps/train_data.h"
 
+#include "apps/progress.h"
 #include "lib/core/error.h"
 
 #include <algorithm>
@@ -73,10 +74,14 @@ public:
         thin(flags.validation_examples);
         if (set_.target() == TargetKind::values) { label_scale_ = strandwave::label_scale(labels_of(split_.training)); }
         report(flags);
+        auto const& found = set_.report();
+        if (set_.size() == 0 && found.failed == 0 && found.unlabelled == 0) {
+            throw Error(ErrorCode::invalid_argument, "the files hold no record to train on");
+        }
         if (set_.target() == TargetKind::classes && set_.classes().size() < 2) {
             throw Error(ErrorCode::invalid_argument, "a classifier needs records of two classes or more; " +
-                                                         std::to_string(set_.classes().size()) + " found, " +
-                                                         std::to_string(set_.report().failed) + " records failed");
+                                                         std::to_string(set_.classes().size()) + " found" +
+                                                         failed_text(found.failed));
         }
         BatchOptions options = flags.batch;
         options.objective = parse_objective(flags.objective);

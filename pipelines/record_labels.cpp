@@ -3,8 +3,10 @@
 #include "formats/open_input.h"
 #include "lib/core/error.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 
 namespace strandwave {
@@ -76,7 +78,7 @@ void LabelSource::add(std::string const& name, std::string const& label, std::st
 
 void LabelSource::read_table(std::filesystem::path const& path) {
     std::ifstream in(path);
-    if (!in) { throw Error(ErrorCode::not_found, path.string() + ": cannot be opened"); }
+    if (!in) { throw Error(ErrorCode::not_found, path.string() + ": cannot be opened: " + std::strerror(errno)); }
     index_t number = 0;
     for (std::string line; std::getline(in, line);) {
         std::string const where = path.string() + ", line " + std::to_string(++number);
@@ -89,11 +91,17 @@ void LabelSource::read_table(std::filesystem::path const& path) {
         }
         add(line.substr(0, tab), label, where);
     }
-    if (in.bad()) { throw Error(ErrorCode::io, path.string() + ": cannot be read to its end"); }
+    if (in.bad()) {
+        throw Error(ErrorCode::io, path.string() + ": cannot be read to its end: " + std::strerror(errno));
+    }
+    if (labels_.empty()) {
+        throw Error(ErrorCode::malformed_input, path.string() + ": holds no line of name<TAB>class");
+    }
 }
 
 void LabelSource::read_headers(std::string const& key, std::vector<std::filesystem::path> const& files,
                                InputOptions const& input) {
+    bool any_record = false;
     for (auto const& file : files) {
         if (file == "-") {
             throw Error(ErrorCode::invalid_argument,
@@ -106,10 +114,15 @@ void LabelSource::read_headers(std::string const& key, std::vector<std::filesyst
         SequenceChunk chunk;
         while (opened.sequence->next(chunk, kSymbolsAtOnce).value() == ReadOutcome::chunk) {
             if (!chunk.first) { continue; }
+            any_record = true;
             if (auto const label = value_of(chunk.description, key)) {
                 add(header_name(file.string(), chunk.name), *label, file.string() + ": record " + chunk.name);
             }
         }
+    }
+    if (any_record && labels_.empty()) {
+        throw Error(ErrorCode::not_found, files.front().string() + ": no header here or in other files has a word " +
+                                              key + "=...; --header-key names another one");
     }
 }
 

@@ -22,7 +22,8 @@ struct LabelOptions {
 class LabelSource {
 public:
     /// Reads the table, or for "header" the headers of all `files` (which must be files then, not pipes).
-    /// Throws invalid_argument, not_found, io, malformed_input, naming file and line or record.
+    /// Throws invalid_argument, not_found (the table, or a key that no header has), io, malformed_input (a table
+    /// without labels too), naming file and line or record.
     LabelSource(LabelOptions const& options, std::vector<std::filesystem::path> const& files,
                 InputOptions const& input);
 

@@ -269,13 +269,17 @@ std::vector<BatchInput> read_sample_sheet(fs::path const& path) {
     std::ifstream file(path);
     std::string line;
     if (!file) { throw Error(ErrorCode::not_found, path.string() + ": cannot be read: " + std::strerror(errno)); }
-    if (!std::getline(file, line)) { throw Error(ErrorCode::malformed_input, path.string() + ": is empty"); }
+    if (!std::getline(file, line)) {
+        if (file.bad()) { throw Error(ErrorCode::io, path.string() + ": cannot be read: " + std::strerror(errno)); }
+        throw Error(ErrorCode::malformed_input, path.string() + ": is empty");
+    }
     Sheet const sheet(path, line);
     std::vector<BatchInput> inputs;
     for (long number = 2; std::getline(file, line); ++number) {
         if (!line.empty() && line != "\r") { inputs.push_back(sheet.row(line, number)); }
     }
     if (file.bad()) { throw Error(ErrorCode::io, path.string() + ": cannot be read"); }
+    if (inputs.empty()) { throw Error(ErrorCode::malformed_input, path.string() + ": names no input"); }
     name_outputs(inputs);
     check_unique(inputs);
     return inputs;

@@ -198,6 +198,10 @@ TEST_F(EvaluateTest, RefusesWhatCannotBeCompared) {
     refused({"-o", "report", "--labels", file("none.tsv", "c\tred\n"), input}, "none of the 2 rows");
     refused({"-o", "report", "--labels", file("l.tsv", "a\tred\n"), input, "--per-record"}, "--window");
     refused({"-o", "report", "--labels", "l.tsv", "gone.fa"}, "No such file or directory; nothing else was read");
+    refused({"-o", "report", "--labels", file("empty.tsv", ""), input}, "empty.tsv: holds no line");
+    refused({"-o", "report", "--labels", folder().string(), input}, "Is a directory");
+    refused({"-o", "report", "--labels-from", "header", input}, "has a word label=");
+    refused({"-o", "report", "--labels", "l.tsv", file("empty.fa", "")}, "no record of the inputs");
     model_ = make_headless_model(folder());
     refused({"-o", "report", "--labels", "l.tsv", input}, "no classifier head");
     auto config = mamba_config(16);

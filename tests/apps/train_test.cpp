@@ -250,7 +250,10 @@ TEST_F(TrainTest, ABrokenRecordIsNamedAndTheRestIsUsed) {
     EXPECT_EQ(program({"classify", "-q", "--model", "new", file("y.fa", fasta("a", bases(50)))}).exit_code, 0);
 
     file("labels.tsv", "a\tred\nevil\tblue\nb\tred\n");
-    refused(train_arguments({"--labels", "labels.tsv", input, "--steps", "2", "-o", "other"}), "two classes");
+    refused(train_arguments({"--labels", "labels.tsv", input, "--steps", "2", "-o", "other"}),
+            "two classes or more; 1 found, and 1 records failed");
+    refused(train_arguments({"--labels", "labels.tsv", file("empty.fa", ""), "--steps", "2", "-o", "other"}),
+            "no record");
 }
 
 TEST_F(TrainTest, NothingIsTrainedOnAPartOfAFile) {

@@ -112,6 +112,7 @@ TEST_F(BatchInputTest, ASheetNamesOutputsMatesAndLabels) {
 
 TEST_F(BatchInputTest, WhatIsWrongWithASheetIsSaidWithItsLine) {
     EXPECT_EQ(sheet_error(""), "sheet.tsv: is empty");
+    EXPECT_EQ(sheet_error("path\tlabel\n\n"), "sheet.tsv: names no input");
     EXPECT_EQ(sheet_error("name\tpath\n"),
               "sheet.tsv: line 1: unknown column 'name'; known are path, mate, sample and label");
     EXPECT_EQ(sheet_error("sample\n"), "sheet.tsv: line 1: needs one column `path`");
