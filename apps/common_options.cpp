@@ -274,6 +274,10 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
         ->type_name("BYTES");
 }
 
+index_t max_memory_bytes(InputFlags const& flags) {
+    return flags.max_memory.empty() ? 0 : parse_bytes(flags.max_memory);
+}
+
 OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute, LogOptions const& log) {
     std::error_code error;
     if (std::filesystem::is_regular_file(model.directory, error)) {
@@ -335,7 +339,8 @@ RecordSourceOptions source_options(InputFlags const& flags, PreprocessorConfig c
 RecordSourceOptions source_options(InputFlags const& flags, OpenedModel const& opened) {
     auto options = source_options(flags, opened.preprocessor, opened.model->config());
     options.input.sequence.decompression_threads = opened.threads->count() > 1 ? 1 : 0; // one outruns all models
-    auto const bytes = flags.max_memory.empty() ? available_memory_bytes() / 2 : parse_bytes(flags.max_memory);
+    auto const given = max_memory_bytes(flags);
+    auto const bytes = given > 0 ? given : available_memory_bytes() / 2;
     options.max_unit_symbols =
         std::max<index_t>(1, static_cast<index_t>(static_cast<double>(bytes) / bytes_per_symbol(opened)));
     return options;

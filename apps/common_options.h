@@ -89,6 +89,8 @@ struct InputFlags {
     std::string max_memory; ///< "8G"; empty: half of what is available
 };
 void add_input_flags(CLI::App& command, InputFlags& flags);
+/// What --max-memory says; 0 if it was not given. Throws invalid_argument.
+index_t max_memory_bytes(InputFlags const& flags);
 
 /// A model that is ready to run.
 struct OpenedModel {

@@ -61,6 +61,9 @@ int run_command(int argc, char** argv) {
         return as_int(result.exit_code);
     } catch (CLI::ParseError const& error) {
         if (dynamic_cast<CLI::RequiredError const*>(&error) != nullptr) { tell_unknown_word(program); }
+        if (dynamic_cast<CLI::ConfigError const*>(&error) != nullptr) {
+            std::cerr << "the file of --config has something that is no option of its section:\n";
+        }
         return program.exit(error) == 0 ? as_int(ExitCode::done) : as_int(ExitCode::unusable);
     }
 }

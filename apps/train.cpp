@@ -74,8 +74,19 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     if (objective == Objective::next_token && model.bidirectional) {
         throw Error(ErrorCode::invalid_argument, "a bidirectional model sees the next token: take masked-token");
     }
+    if (!is_pooled(objective) && model.head != HeadKind::language_model) {
+        throw Error(ErrorCode::unsupported, std::string(objective_name(objective)) + " needs a model with a language " +
+                                                "model's head, which gives tokens; this one has " +
+                                                (model.head == HeadKind::none ? "none" : "a classifier's"));
+    }
     if (objective != Objective::classification && (flags.balance || flags.batch.label_smoothing > 0)) {
         throw Error(ErrorCode::invalid_argument, "--balance and --label-smoothing are for classification");
+    }
+    if (flags.freeze_below > model.n_layer + 1) {
+        throw Error(ErrorCode::invalid_argument, "--freeze-below " + std::to_string(flags.freeze_below) +
+                                                     ": the model has " + std::to_string(model.n_layer) +
+                                                     " layers, so " + std::to_string(model.n_layer + 1) +
+                                                     " trains the head alone");
     }
     if (flags.piece > 0 && model.bidirectional) {
         throw Error(ErrorCode::invalid_argument,
@@ -186,6 +197,9 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
         throw Error(ErrorCode::invalid_argument, "give --steps, or --epochs of files");
     }
     auto const devices = wanted_devices(flags.compute.device, flags.log);
+    if (!devices.front().is_gpu() && compute_dtype(flags.compute.dtype, devices.front()) != DType::f32) {
+        throw Error(ErrorCode::unsupported, "training on the processor is in f32: leave --dtype out");
+    }
     auto const exchange = devices.size() > 1 ? make_nccl_exchange(devices) : nullptr;
     auto const shape = starting_config(flags.model.directory);
     check_objective(flags, shape);

@@ -131,6 +131,7 @@ private:
                                    ModelConfig const& model) {
         TrainingSetOptions options;
         options.source = source_options(flags.input, preprocessor, model);
+        options.max_bytes = max_memory_bytes(flags.input);
         auto const objective = parse_objective(flags.objective);
         if (is_pooled(objective)) {
             options.target = objective == Objective::classification ? TargetKind::classes : TargetKind::values;

@@ -89,7 +89,7 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     auto& o = flags.optimizer;
     optimiser.add("--steps", flags.steps, "Steps of the whole run; 0: by --epochs")->check(at_least(0));
     optimiser.add("--epochs", flags.epochs, "How often every record is seen, instead of --steps")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0.0, 1e9).description(""));
     optimiser.add("--learning-rate", o.learning_rate, "Of AdamW, at its peak")->check(CLI::PositiveNumber);
     optimiser.add("--warmup", flags.warmup, "Share of the steps in which it rises; then half a cosine down")
         ->check(share());

@@ -102,6 +102,9 @@ void BatchSampler::check() const {
             "class weights must be finite and not negative");
     require(audio.mix_probability == 0 || (!dna && options_.objective == Objective::classification),
             "mixing is for classes of sound");
+    bool const sounds = audio.gain_db > 0 || audio.noise_probability > 0 || audio.shift_s > 0 || audio.speed > 0 ||
+                        audio.equalise_db > 0 || audio.cutout > 0;
+    require(!dna || !sounds, "--gain, --noise, --shift, --speed, --equalise and --cutout are for sound");
     require(audio.speed >= 0 && audio.speed < 1 && audio.gain_db >= 0 && audio.shift_s >= 0 && audio.equalise_db >= 0 &&
                 audio.noise_low_db <= audio.noise_high_db,
             "ranges of the augmentation must not be negative, and --speed below 1");

@@ -219,7 +219,15 @@ TEST_F(TrainTest, RefusesWhatItCannotDo) {
         return train_arguments(more);
     };
     file("typo.toml", "[train]\nlearning-rat=0.1\n");
+    refused(with({"--config", "typo.toml", "-o", "new"}), "the file of --config");
     refused(with({"--config", "typo.toml", "-o", "new"}), "learning-rat");
+    refused(train_arguments({"--objective", "masked-token", "--steps", "1", sample("genomes.fa.gz"), "-o", "new"}),
+            "this one has a classifier's");
+    refused(with({"--gain", "3", "-o", "new"}), "for sound");
+    refused(with({"--freeze-below", "9", "-o", "new"}), "trains the head alone");
+    refused(with({"--dtype", "bf16", "-o", "new"}), "f32");
+    refused(with({"--max-memory", "1K", "-o", "new"}), "raise --max-memory");
+    refused(with({"--epochs", "1e30", "-o", "new"}), "--epochs");
     refused(with({"--held-out", "0.2", "--fold", "0/5", "-o", "new"}), "one of");
     refused(with({"--fold", "0-5", "-o", "new"}), "0-5");
     refused(with({"--synthetic", "induction-heads", "-o", "new"}), "next-token");
@@ -264,7 +272,7 @@ TEST_F(TrainTest, NothingIsTrainedOnAPartOfAFile) {
             "1 of 2 files cannot be read whole (missing.fa is the first)");
     refused(train_arguments({"--labels", "labels.tsv", whole, "--validation-file", cut, "--steps", "2", "-o", "new"}),
             "cut.fq is the first");
-    refused(train_arguments({"--objective", "masked-token", cut, "--steps", "2", "-o", "new"}), "[truncated_input]");
+    refused(train_arguments({"--labels", "labels.tsv", cut, "--steps", "2", "-o", "new"}), "[truncated_input]");
     EXPECT_FALSE(std::filesystem::exists(folder() / "new"));
 }
 
