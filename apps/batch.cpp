@@ -133,6 +133,7 @@ void check_task(BatchFlags const& flags) {
     };
     refuse(flags.probabilities, "--probabilities", "classify");
     refuse(flags.min_probability > 0, "--min-probability", "classify");
+    refuse(flags.bgzf, "--bgzf", "classify");
     refuse(flags.layer != kFinalNorm, "--layer", "embed");
 }
 

@@ -10,6 +10,7 @@ void add_output_flags(CLI::App& command, BatchFlags& flags) {
     auto const group = "Output";
     command.add_option("-O,--output", flags.folder, "Folder for all outputs; made if it is not there")
         ->required()
+        ->check(empty_name)
         ->type_name("DIR")
         ->group(group);
     command

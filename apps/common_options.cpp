@@ -172,13 +172,16 @@ index_t default_chunk(ModelConfig const& config, Device device) {
 void add_model_options(CLI::App& command, ModelOptions& options) {
     command.add_option("-m,--model", options.directory, "Model directory: config.json and the weights")
         ->required()
+        ->check(empty_name)
         ->type_name("DIR");
     command.add_flag("--ignore-extra", options.ignore_extra, "Pass over tensors that the architecture does not know");
 }
 
+std::string empty_name(std::string const& value) { return value.empty() ? "an empty name" : ""; }
+
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what) {
     auto* const output = command.add_option("-o,--output", options.path, what)->type_name("PATH");
-    output->check([](std::string const& path) { return path.empty() ? "an empty name" : std::string(); });
+    output->check(empty_name);
     if (required) { output->required(); }
     command.add_flag("--force", options.force, "Replace an output that exists");
 }
@@ -208,7 +211,28 @@ void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool un
                   "Sound: mean of the channels, the first, or a row for each (default: the model's, mix)");
 }
 
+namespace {
+
+/// A flag of the other kind of input would be passed over.
+void check_kind(PreprocessorFlags const& flags, PreprocessorConfig const& config) {
+    bool const dna = config.input == InputKind::dna;
+    auto const refuse = [&](bool given, std::string const& name) {
+        if (!given) { return; }
+        throw Error(ErrorCode::invalid_argument, name + (dna ? " is for sound, and this model reads DNA"
+                                                             : " is for DNA, and this model reads sound"));
+    };
+    refuse(dna && !flags.channels.empty(), "--channels");
+    refuse(!dna && flags.special_tokens, "--special-tokens");
+    refuse(!dna && !flags.lower_case.empty(), "--lower-case");
+    refuse(!dna && !flags.n.empty(), "--n");
+    refuse(!dna && !flags.iupac.empty(), "--iupac");
+    refuse(!dna && !flags.uracil.empty(), "--uracil");
+}
+
+} // namespace
+
 void apply(PreprocessorFlags const& flags, PreprocessorConfig& config) {
+    check_kind(flags, config);
     if (!flags.pool.empty()) { config.pooling = parse_pooling(flags.pool); }
     if (!flags.strand.empty()) { config.strand = parse_strand(flags.strand); }
     if (flags.special_tokens) { config.special_tokens = true; }
@@ -226,6 +250,7 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
             "FASTA, FASTQ, SAM, BAM, CRAM, WAV, FLAC, OGG, MP3 or AIFF files, or tables of sequences (.csv, .tsv), "
             "compressed or not; - is stdin")
         ->required()
+        ->check(empty_name)
         ->type_name("FILE");
     auto const add = [&command](std::string const& name, auto& value, std::string const& help) {
         return command.add_option(name, value, help)->group("Input");

@@ -59,6 +59,8 @@ struct OutputOptions {
     std::filesystem::path path; ///< empty or "-": stdout, where the command allows it
     bool force = false;
 };
+/// For options whose empty value is an unset variable of the shell, and nothing else: what CLI11's `check` takes.
+std::string empty_name(std::string const& value);
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what);
 
 /// Overrides of the model's preprocessor_config.json: --pool --strand --special-tokens --lower-case --n --iupac
@@ -69,6 +71,7 @@ struct PreprocessorFlags {
 };
 /// `unpooled`: --pool also takes "none", which the command has to handle before `apply`.
 void add_preprocessor_flags(CLI::App& command, PreprocessorFlags& flags, bool unpooled = false);
+/// Throws invalid_argument for a flag of sound where the model reads DNA, and the other way round.
 void apply(PreprocessorFlags const& flags, PreprocessorConfig& config);
 
 /// INPUT... and what the group Input of the help lists.

@@ -132,7 +132,7 @@ private:
         work.flop = 2 * static_cast<double>(rows_) * static_cast<double>(R * E);
         work.bytes = row_bytes(R, dtype_) + dt.bytes() + weight.bytes();
         DtProjectionCudaArgs const args{x.matrix().cols_from(0, R), weight.matrix().data, bias.floats(), dt.matrix()};
-        time("dt_projection", calls, work, [&] { dt_projection_cuda(args, stream_.get()); });
+        time("dt_proj", calls, work, [&] { dt_projection_cuda(args, stream_.get()); });
     }
 
     void norm(std::string name, index_t d, DType x_type, DType y_type, bool weighted, double calls) {

@@ -75,11 +75,13 @@ void add_merge_command(CLI::App& program, CommandResult& result) {
         ->required()
         ->type_name("DIR");
     command->add_option("-O,--output", flags->folder, "Folder for the whole batch; made if it is not there")
+        ->check(empty_name)
         ->type_name("DIR");
     command
         ->add_option(
             "-o,--one-file", flags->file,
             "Vectors of all inputs: .npy with a .tsv beside it, .npz, .h5 or .h5ad; the batch has them as .npy")
+        ->check(empty_name)
         ->type_name("FILE");
     command->add_flag("--force", flags->force, "Replace what is there");
     add_log_options(*command, flags->log);

@@ -176,6 +176,7 @@ void RecordSource::Impl::check_options() const {
     if (by_region && files.size() != 1) { refuse("--bed and --region need exactly one input, an indexed FASTA"); }
     if (dna) { shape(0); }
     if (by_region && options.input.sequence.trim_quality > 0) { refuse("--trim-quality is for reads"); }
+    if (!dna && options.input.sequence.trim_quality > 0) { refuse("--trim-quality is for reads, not for sound"); }
     bool const pairs = options.interleaved || !options.mates.empty();
     if (pairs && (!dna || by_region)) { refuse("mates are for files of reads"); }
     bool const both = options.interleaved && std::any_of(options.mates.begin(), options.mates.end(),

@@ -186,6 +186,7 @@ TEST_F(BatchTest, EmbeddingsHaveARowARecord) {
     EXPECT_EQ(text("npz/a.fa.embeddings.npz").substr(0, 2), "PK");
     EXPECT_EQ(embed({"in", "--format", "npy,npz", "-O", "two"}).exit_code, 2);
     EXPECT_EQ(embed({"in", "--probabilities", "-O", "none"}).exit_code, 2) << "of classes";
+    EXPECT_EQ(embed({"in", "--bgzf", "-O", "none"}).exit_code, 2) << "of tables";
     EXPECT_EQ(batch({"in", "--layer", "1", "-O", "none"}).exit_code, 2) << "the classifier reads the last one";
 }
 

@@ -296,6 +296,11 @@ TEST_F(ClassifyTest, SoundIsReadByChannelAndRaw) {
     EXPECT_EQ(table(raw.out)[1][2], "100");
     EXPECT_EQ(classify({"-", "--raw", "s16:8000"}).exit_code, 2);
     EXPECT_EQ(classify({a, "--strand", "both"}).exit_code, 2);
+    for (auto const& flags : {Strings{"--n", "skip"}, {"--special-tokens"}, {"--trim-quality", "9"}}) {
+        Strings arguments{a};
+        arguments.insert(arguments.end(), flags.begin(), flags.end());
+        EXPECT_EQ(classify(arguments).exit_code, 2) << flags[0] << " of sound";
+    }
 }
 
 TEST_F(ClassifyTest, SetUpErrorsExitWithTwo) {
@@ -303,6 +308,8 @@ TEST_F(ClassifyTest, SetUpErrorsExitWithTwo) {
     EXPECT_EQ(classify({a, "--per-record"}).exit_code, 2);
     auto const no_model = run_program(folder_.path(), on_cpu({"classify", "--model", a, a}));
     EXPECT_NE(no_model.err.find("a.fa: is a file; a model is the folder"), std::string::npos) << no_model.err;
+    EXPECT_NE(classify({a, "--channels", "each"}).err.find("--channels is for sound"), std::string::npos);
+    EXPECT_EQ(classify({a, ""}).exit_code, 2) << "an empty name";
     EXPECT_EQ(classify({a, "--stride", "5"}).exit_code, 2);
     EXPECT_EQ(classify({a, "--window", "5s"}).exit_code, 2);
     EXPECT_EQ(classify({a, "--dtype", "f8"}).exit_code, 2);

@@ -157,6 +157,9 @@ TEST_F(ForwardCommand, RefusesWhatDoesNotFit) {
     refused({"--tokens", "flat.npy", "-o", "out.npy"}, "[B, L]");
     write_npy(folder() / "floats.npy", "<f4", {1, 2}, std::vector<float>{3, 3});
     refused({"--tokens", "floats.npy", "-o", "out.npy"}, "floats.npy");
+    refused({"--tokens", "ids.npy", "-o", "ids.npy", "--force"}, "is an input too");
+    refused({"--tokens", "ids.npy", "--hidden-states", "ids.npy"}, "is a file; name a folder");
+    refused({"--tokens", "ids.npy", "--hidden-states", "ids.npy/below"}, "cannot be made: Not a directory");
 }
 
 } // namespace
