@@ -26,7 +26,10 @@ class RunFolder {
 public:
     explicit RunFolder(TrainFlags const& flags) : path_(flags.output.path) {
         if (flags.resume && !fs::exists(checkpoint())) {
-            throw Error(ErrorCode::not_found, checkpoint().string() + ": no checkpoint to go on from");
+            throw Error(
+                ErrorCode::not_found,
+                checkpoint().string() + ": no checkpoint to go on from" +
+                    (fs::exists(options()) ? ": the run ended before its first; begin it again, by --force" : ""));
         }
         if (flags.resume) { return; }
         check_output_folder(path_, flags.output.force);

@@ -199,6 +199,8 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
     auto const end = bytes.find('\n', line);
     write_text(checkpoint, bytes.replace(line, end - line, end - line, '\n'));
     refused(into("cut", {"--resume"}), "another version of strandwave, which differs in --label-smoothing;");
+    std::filesystem::remove(checkpoint);
+    refused(into("cut", {"--resume"}), "ended before its first; begin it again, by --force");
     refused(into("elsewhere", {"--resume"}), "no checkpoint to go on from");
     EXPECT_FALSE(std::filesystem::exists(folder() / "elsewhere"));
 }
