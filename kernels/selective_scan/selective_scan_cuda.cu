@@ -173,8 +173,9 @@ index_t scan_wave_rows(index_t d_inner, int multiprocessors) {
 
 int scan_lanes(index_t blocks, index_t d_inner, index_t d_state, int multiprocessors) {
     index_t const ctas = scan::links_of(blocks) * scan::groups_of(d_inner, scan::Wide<float>::kGroup);
-    bool const fill_gpu = ctas >= multiprocessors * scan::Wide<float>::kCtas;
-    return fill_gpu || d_state > scan::kStates ? scan::Wide<float>::kLanes : scan::Narrow<float>::kLanes;
+    // Measured: 192 CTAs on 132 multiprocessors are faster narrow (by 19 %), 256 wide (by 4 %).
+    bool const enough = 2 * ctas >= 3 * static_cast<index_t>(multiprocessors);
+    return enough || d_state > scan::kStates ? scan::Wide<float>::kLanes : scan::Narrow<float>::kLanes;
 }
 
 void selective_scan_cuda(SelectiveScanCudaArgs const& args, ScanChain const& chain, GpuStream stream) {

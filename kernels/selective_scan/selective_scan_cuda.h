@@ -22,8 +22,8 @@ inline index_t scan_kept_states(index_t blocks, index_t d_inner, index_t d_state
 /// second round runs nearly empty.
 index_t scan_wave_rows(index_t d_inner, int multiprocessors);
 
-/// Threads that share a channel in a call of so many row blocks: 1, or 4 where that would not fill a GPU with so many
-/// multiprocessors. Bits do not depend on it.
+/// Threads that share a channel in a call of so many row blocks: 1, or 4 where that would leave too little to do for
+/// each of so many multiprocessors. Bits do not depend on it.
 int scan_lanes(index_t blocks, index_t d_inner, index_t d_state, int multiprocessors);
 
 /// What carries states from tile to tile of long records: one for each stream that runs scans, kept from call to call.
