@@ -202,6 +202,7 @@ void add_probe_command(CLI::App& program, CommandResult& result) {
         "penalty and the iteration, so their accuracy is a little optimistic: test on data of its own. Windows of one\n"
         "record are never split. The new directory classifies by itself and keeps the input policies given here.\n"
         "Stdout: accuracies and the held-out confusion matrix, tab-separated.\n"
+        "Exit code: 0 all done, 1 some records failed, 2 usage or set-up, or a file that cannot be read whole.\n"
         "\nExample:\n"
         "  strandwave probe --model model/ --labels-from folder species/*/*.fa.gz --window 1000 -o classifier/");
     command->callback([flags, &result] { result.exit_code = run(*flags); });

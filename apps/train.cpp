@@ -265,7 +265,7 @@ void add_train_command(CLI::App& program, CommandResult& result) {
         "checkpoint that --resume goes on from, to the same bits on the same device. --config FILE reads options from\n"
         "the section [train] of a TOML file; the command line goes first. --device cuda:all trains on all GPUs that\n"
         "CUDA_VISIBLE_DEVICES shows, through NCCL (libnccl.so.2), each on a part of every batch.\n"
-        "Exit code: 0 all done, 1 some records failed, 2 usage or set-up.\n"
+        "Exit code: 0 all done, 1 some records failed, 2 usage or set-up, or a file that cannot be read whole.\n"
         "\nExamples:\n"
         "  strandwave train --model data/configs/caduceus-ps --labels-from header train.fa --held-out 0.1 --epochs 10 "
         "-o model/\n"
