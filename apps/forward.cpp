@@ -3,6 +3,7 @@
 #include "apps/output_path.h"
 #include "formats/npy.h"
 #include "lib/core/error.h"
+#include "lib/core/folder.h"
 #include "lib/model/session.h"
 
 #include <CLI/CLI.hpp>
@@ -92,9 +93,7 @@ public:
         : model_(std::move(model)), length_(sequence_length) {}
 
     void keep_hidden_states(std::filesystem::path const& directory, index_t sequences) {
-        std::error_code error;
-        std::filesystem::create_directories(directory, error);
-        if (error) { throw Error(ErrorCode::io, directory.string() + ": cannot be made: " + error.message()); }
+        make_folder(directory);
         std::vector<index_t> const shape = {sequences, length_, model_->hidden_width()};
         for (auto const& [layer, name] : hidden_state_files(model_->config())) {
             hidden_[layer] = std::make_unique<NpyFile>(directory / name, shape);

@@ -1,6 +1,7 @@
 #include "apps/run_identity.h"
 
 #include "lib/core/error.h"
+#include "pipelines/differences.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -53,22 +54,6 @@ std::string options_of_one_version(CLI::App const& command, Values const& now, V
         if (option == nullptr) { add_name(names, "--" + name); }
     }
     return names;
-}
-
-/// "seed (2, was 1)" for each that differs.
-std::string differences(Values const& now, Values const& then) {
-    auto all = now;
-    all.insert(then.begin(), then.end());
-    auto const text = [](Values const& values, std::string const& name) {
-        auto const found = values.find(name);
-        return found == values.end() ? "none" : found->second;
-    };
-    std::string list;
-    for (auto const& [name, value] : all) {
-        if (text(now, name) == text(then, name)) { continue; }
-        add_name(list, name + " (" + text(now, name) + ", was " + text(then, name) + ")");
-    }
-    return list;
 }
 
 } // namespace

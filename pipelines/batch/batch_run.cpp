@@ -2,12 +2,16 @@
 
 #include "formats/block_file.h"
 #include "formats/checksum.h"
+#include "lib/core/folder.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_writer.h"
 #include "pipelines/batch/part_check.h"
+#include "pipelines/differences.h"
 #include "pipelines/input_identity.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -16,23 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// "window (500, was 1000)" for each that differs; the name alone where values say nothing to anybody.
-std::string differences(JobSettings const& now, JobSettings const& then) {
-    auto all = then;
-    all.insert(now.begin(), now.end());
-    std::string text;
-    auto const value = [](JobSettings const& settings, std::string const& name) {
-        auto const found = settings.find(name);
-        return found == settings.end() || found->second.empty() ? std::string("none") : found->second;
-    };
-    for (auto const& [name, ignored] : all) {
-        if (value(now, name) == value(then, name)) { continue; }
-        text += (text.empty() ? "" : ", ") + name;
-        if (name == "model" || name == "preprocessor") { continue; } // a fingerprint, JSON
-        text += " (" + value(now, name) + ", was " + value(then, name) + ")";
-    }
-    return text;
-}
+/// A fingerprint, and JSON.
+constexpr std::array<std::string_view, 2> kUnreadable{"model", "preprocessor"};
 
 } // namespace
 
@@ -53,9 +42,7 @@ BatchRun::BatchRun(BatchJob job, bool resume) : job_(std::move(job)) {
 
 void BatchRun::open_journal(bool resume) {
     auto const& folder = job_.outputs.folder;
-    std::error_code error;
-    fs::create_directories(folder, error);
-    if (error) { throw Error(ErrorCode::io, folder.string() + ": cannot be made: " + error.message()); }
+    make_folder(folder);
     auto const file = folder / kJournalName;
     auto const& shard = job_.shard;
     JournalHeader const header{job_.outputs.version, job_.settings, job_.outputs,    job_.inputs,
@@ -93,7 +80,7 @@ void BatchRun::check_same_job(JournalHeader const& now) {
                                                      ": holds another job, which differs in " + what +
                                                      "; give the same again, another folder, or --force");
     };
-    auto const different = differences(now.settings, then.settings);
+    auto const different = differences(now.settings, then.settings, kUnreadable);
     if (!different.empty()) { refuse(different); }
     if (now.shard != then.shard || now.shards != then.shards || now.shards_records != then.shards_records) {
         refuse("its shard, " + std::to_string(then.shard + 1) + "/" + std::to_string(then.shards) + " by " +

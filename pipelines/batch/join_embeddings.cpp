@@ -7,6 +7,7 @@
 #include "pipelines/batch/part_check.h"
 #include "pipelines/output_file.h"
 #include "pipelines/table_cells.h"
+#include "pipelines/table_writer.h"
 
 #include <algorithm>
 #include <array>
@@ -87,7 +88,8 @@ void append_row(EmbeddingRow const& row, bool in_seconds, std::string& text) {
 void write_npy(EmbeddingTable const& table, fs::path const& out) {
     NpyWriter vectors(out, table.width());
     OutputFile lines(fs::path(out).replace_extension(".tsv"));
-    std::string text = table.in_seconds() ? "name\tstart\tend\tstart_s\tend_s" : "name\tstart\tend";
+    std::string text = unit_table_header(table.in_seconds());
+    text.pop_back(); // its line goes on
     for (auto const& column : table.text_columns()) {
         text += '\t' + column;
     }

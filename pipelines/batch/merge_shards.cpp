@@ -3,6 +3,7 @@
 #include "formats/block_file.h"
 #include "formats/checksum.h"
 #include "lib/core/error.h"
+#include "lib/core/folder.h"
 #include "lib/core/partial_file.h"
 #include "pipelines/batch/batch_run.h"
 #include "pipelines/batch/part_check.h"
@@ -202,9 +203,7 @@ std::unique_ptr<BatchJournal> merge_shards(std::vector<fs::path> const& paths, f
     header.shard = 0;
     header.shards = 1;
     header.shards_records = false;
-    std::error_code error;
-    fs::create_directories(out, error);
-    if (error) { throw Error(ErrorCode::io, out.string() + ": cannot be made: " + error.message()); }
+    make_folder(out);
     auto spec = header.outputs;
     spec.folder = out;
 

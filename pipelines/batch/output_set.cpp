@@ -2,6 +2,7 @@
 
 #include "formats/block_file.h"
 #include "lib/core/error.h"
+#include "lib/core/folder.h"
 #include "pipelines/batch/embedding_output.h"
 #include "pipelines/batch/split_output.h"
 #include "pipelines/batch/table_output.h"
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <system_error>
 
 namespace strandwave {
 namespace {
@@ -94,12 +94,6 @@ std::unique_ptr<BlockOutput> make_output(OutputSpec const& spec, BatchInput cons
     }
 }
 
-void make_folder(Path const& file) {
-    std::error_code error;
-    std::filesystem::create_directories(file.parent_path(), error);
-    if (error) { throw Error(ErrorCode::io, file.parent_path().string() + ": cannot be made: " + error.message()); }
-}
-
 /// What `body` returns for each output, one behind the other.
 template <class Value, class Outputs, class Body>
 std::vector<Value> collect(Outputs const& outputs, Body const& body) {
@@ -159,7 +153,7 @@ void check(OutputSpec const& spec) {
 }
 
 OutputSet::OutputSet(OutputSpec const& spec, BatchInput const& input, std::vector<index_t> const& keep_bytes) {
-    make_folder(stem_of(spec, input));
+    make_folder(stem_of(spec, input).parent_path());
     auto begin = keep_bytes.begin();
     try {
         for (auto const format : spec.formats) {
