@@ -7,7 +7,7 @@
 //   4. final states to their slots: only here, since the slot may be the one that the segment started from.
 // So long segments pay for their exponentials twice, but threads never wait for each other and so few registers are
 // live that the special function units stay busy. What is combined with what depends on the segment only.
-// Where that would be too few threads to fill the GPU, four lanes of a warp take a channel, with 4 states each: a
+// Where that would be far too few threads to fill the GPU, four lanes of a warp take a channel, with 4 states each: a
 // quarter of the time for a tile, at the cost of handing dt and parts of y from lane to lane.
 #include "kernels/selective_scan/selective_scan_chain.cuh"
 #include "kernels/selective_scan/selective_scan_survey.cuh"
