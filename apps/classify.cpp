@@ -52,6 +52,7 @@ ExitCode run_classify(ClassifyFlags const& flags) {
     bool const to_stdout = flags.output.path.empty() || flags.output.path == "-";
     if (!to_stdout) { check_output_file(flags.output.path, flags.output.force, flags.input.files); }
     auto const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
+    log_repeated_inputs(flags.log, flags.input.files);
     auto const& config = opened.model->config();
     check_flags(flags, config);
 

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <iostream>
 #include <limits>
+#include <set>
 #include <sstream>
 
 namespace strandwave {
@@ -179,6 +180,10 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 std::string empty_name(std::string const& value) { return value.empty() ? "an empty name" : ""; }
 
+std::string negative_number(std::string const& value) {
+    return value.find('-') != std::string::npos ? value + ": has to be 0 or more" : "";
+}
+
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what) {
     auto* const output = command.add_option("-o,--output", options.path, what)->type_name("PATH");
     output->check(empty_name);
@@ -297,6 +302,20 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
         "For records that must lie whole in memory (bidirectional models, --strand reverse and both), as 8G "
         "(default: half of what is available)")
         ->type_name("BYTES");
+}
+
+void log_repeated_inputs(LogOptions const& log, std::vector<std::filesystem::path> const& files) {
+    std::set<std::filesystem::path> known;
+    std::vector<std::filesystem::path> repeated;
+    for (auto const& file : files) {
+        std::error_code error;
+        auto const whole = std::filesystem::canonical(file, error);
+        if (!error && !known.insert(whole).second) { repeated.push_back(file); }
+    }
+    if (repeated.empty()) { return; }
+    log_line(log, std::to_string(repeated.size()) + " of " + std::to_string(files.size()) +
+                      " inputs repeat an earlier one (" + repeated.front().string() +
+                      " is the first): their records count each time");
 }
 
 index_t max_memory_bytes(InputFlags const& flags) {

@@ -61,6 +61,8 @@ struct OutputOptions {
 };
 /// For options whose empty value is an unset variable of the shell, and nothing else: what CLI11's `check` takes.
 std::string empty_name(std::string const& value);
+/// The same for numbers without a sign, which the parser would wrap around.
+std::string negative_number(std::string const& value);
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what);
 
 /// Overrides of the model's preprocessor_config.json: --pool --strand --special-tokens --lower-case --n --iupac
@@ -92,6 +94,8 @@ struct InputFlags {
     std::string max_memory; ///< "8G"; empty: half of what is available
 };
 void add_input_flags(CLI::App& command, InputFlags& flags);
+/// Logs that a file is among the inputs twice, by whatever path: its records count each time.
+void log_repeated_inputs(LogOptions const& log, std::vector<std::filesystem::path> const& files);
 /// What --max-memory says; 0 if it was not given. Throws invalid_argument.
 index_t max_memory_bytes(InputFlags const& flags);
 

@@ -83,6 +83,7 @@ ExitCode run_embed(EmbedFlags flags) {
     }
     if (!pooled) { flags.preprocessor.pool.clear(); }
     auto const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
+    log_repeated_inputs(flags.log, flags.input.files);
 
     UnitRunOptions options;
     options.chunk = opened.chunk;

@@ -114,6 +114,7 @@ ExitCode run(EvaluateFlags const& flags) {
     }
     OpenedModel const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
     check_classifier(*opened.model);
+    log_repeated_inputs(flags.log, flags.input.files);
     RecordSourceOptions const reading = source_options(flags.input, opened);
     LabelSource const labels(flags.labels, flags.input.files, reading.input);
 

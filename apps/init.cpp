@@ -86,7 +86,9 @@ void add_init_command(CLI::App& program, CommandResult& result) {
     command->add_option("--config", flags->config, "config.json of any published dialect")
         ->required()
         ->type_name("FILE");
-    command->add_option("--seed", flags->seed, "The same seed gives the same model")->capture_default_str();
+    command->add_option("--seed", flags->seed, "The same seed gives the same model")
+        ->check(negative_number)
+        ->capture_default_str();
     add_output_options(*command, flags->output, true, "Model directory to write");
     auto const add = [&](char const* name, auto& value, char const* help) {
         return command->add_option(name, value, help)->group("Input policies");

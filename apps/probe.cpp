@@ -122,6 +122,7 @@ ExitCode run(ProbeFlags const& flags) {
     check_not_the_model(flags.output.path, flags.model.directory);
     NewModelDirectory directory(flags.output.path, flags.output.force);
     OpenedModel const opened = open_model(flags.model, flags.compute, flags.preprocessor, flags.log);
+    log_repeated_inputs(flags.log, flags.input.files);
     RecordSourceOptions const reading = source_options(flags.input, opened);
     LabelSource const labels(flags.labels, flags.input.files, reading.input);
 
@@ -184,7 +185,7 @@ void add_probe_command(CLI::App& program, CommandResult& result) {
     command->add_option("--validation", flags->fit.validation, "Share of every class that is held out (0 to 1)")
         ->check(CLI::Range(0.001, 0.999))
         ->capture_default_str();
-    command->add_option("--seed", flags->fit.seed, "Of the split")->capture_default_str();
+    command->add_option("--seed", flags->fit.seed, "Of the split")->check(negative_number)->capture_default_str();
     command
         ->add_option("--neighbours", flags->neighbours,
                      "Also ask the K nearest of the fitted records about each held-out one (cosine, majority vote); "

@@ -70,6 +70,7 @@ public:
     Files(TrainFlags const& flags, PreprocessorConfig const& preprocessor, ModelConfig const& model)
         : set_(all_files(flags), set_options(flags, preprocessor, model)) {
         refuse_broken_files(set_);
+        log_repeated_inputs(flags.log, all_files(flags));
         split_ = split(flags, set_);
         thin(flags.validation_examples);
         if (set_.target() == TargetKind::values) { label_scale_ = strandwave::label_scale(labels_of(split_.training)); }

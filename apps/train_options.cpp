@@ -119,7 +119,7 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     optimiser.flag("--truncate", flags.truncate,
                    "With --piece, token objectives: gradients end at the pieces' borders (truncated back-propagation "
                    "through time)");
-    optimiser.add("--seed", flags.seed, "Of everything that is drawn");
+    optimiser.add("--seed", flags.seed, "Of everything that is drawn")->check(negative_number);
 }
 
 void add_run_options(CLI::App& command, TrainFlags& flags) {

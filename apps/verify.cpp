@@ -97,7 +97,9 @@ void add_verify_command(CLI::App& program, CommandResult& result) {
     command->add_option("--length", options->verify.length, "Positions of the random record")
         ->check(CLI::Range(index_t{3}, index_t{1} << 20).description(""))
         ->capture_default_str();
-    command->add_option("--seed", options->verify.seed, "Of the random record")->capture_default_str();
+    command->add_option("--seed", options->verify.seed, "Of the random record")
+        ->check(negative_number)
+        ->capture_default_str();
     add_input_flags(*command, options->input);
     command->get_option("INPUT")->required(false)->description(
         "Files to classify in both ways, as classify takes them");

@@ -5,6 +5,8 @@
 #include "pipelines/classify_files.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -22,7 +24,12 @@ struct Label {
 /// The labels of all rows, in input order.
 class Labels final : public LoggingListener {
 public:
-    explicit Labels(Progress& progress) : LoggingListener(progress) {}
+    /// A failure that `told` holds is not logged again; others are, and join it.
+    Labels(Progress& progress, std::set<std::string>& told) : LoggingListener(progress), told_(told) {}
+
+    void failure(UnitFailure const& failure) override {
+        if (told_.insert(failure.error.message()).second) { LoggingListener::failure(failure); }
+    }
 
     void result(UnitResult const& result) override {
         auto const probabilities = class_probabilities(result.vector);
@@ -34,6 +41,7 @@ public:
     std::vector<Label> take() { return std::move(labels_); }
 
 private:
+    std::set<std::string>& told_;
     std::vector<Label> labels_;
 };
 
@@ -69,10 +77,11 @@ LabelComparison compare_labels(OpenedModel const& opened, std::shared_ptr<Model 
     options.pooling = opened.preprocessor.pooling;
     options.logits = true;
     LabelComparison comparison;
+    std::set<std::string> told; // both read the same files
     auto const labels_of = [&](std::shared_ptr<Model const> const& model) {
         RecordSource source(input.files, source_options(input, opened));
         Progress progress(log, input.files);
-        Labels labels(progress);
+        Labels labels(progress, told);
         comparison.report = run_units(source, model, *opened.threads, options, labels);
         return labels.take();
     };

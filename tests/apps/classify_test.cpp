@@ -44,6 +44,18 @@ protected:
     std::filesystem::path model_ = make_dna_model(folder_.path());
 };
 
+TEST_F(ClassifyTest, AFileThatIsGivenTwiceIsNamedAndCountsTwice) {
+    auto const one = file("a.fa", fasta("one", "ACGT"));
+    auto const link = (folder_.path() / "link.fa").string();
+    std::filesystem::create_symlink(one, link);
+    auto const run = classify({one, file("b.fa", fasta("one", "ACGT")), link, one});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_EQ(table(run.out).size(), 5U);
+    EXPECT_NE(run.err.find("2 of 4 inputs repeat an earlier one (" + link + " is the first)"), std::string::npos)
+        << run.err;
+    EXPECT_EQ(classify({one, file("b.fa", "")}).err.find("repeat an earlier"), std::string::npos);
+}
+
 TEST_F(ClassifyTest, WritesOneRowARecord) {
     auto const run = classify({file("a.fa", fasta("one two", "ACGT") + fasta("three", bases(100)))});
     EXPECT_EQ(run.exit_code, 0) << run.err;

@@ -47,6 +47,16 @@ TEST_F(InitCommand, TheSeedDecides) {
     EXPECT_EQ(nlohmann::json::parse(read_text(folder() / "a" / "config.json")), mamba_config(16));
 }
 
+TEST_F(InitCommand, ANegativeSeedIsRefusedAndNotWrappedAround) {
+    for (auto const* const seed : {"-1", " -1", "-18446744073709551615"}) {
+        auto const run = init({"--config", "dna.json", "--input", "dna", "--seed", seed, "-o", "a"});
+        EXPECT_EQ(run.exit_code, 2) << seed;
+        EXPECT_NE(run.err.find("has to be 0 or more"), std::string::npos) << run.err;
+    }
+    EXPECT_EQ(init({"--config", "dna.json", "--input", "dna", "--seed", "18446744073709551615", "-o", "a"}).exit_code,
+              0);
+}
+
 TEST_F(InitCommand, FlagsBecomeThePreprocessorConfig) {
     ASSERT_EQ(init({"--config", "dna.json", "--vocabulary", "nucleotide", "--strand", "both", "-o", "a/"}).exit_code,
               0);

@@ -83,7 +83,9 @@ TEST_F(VerifyInputs, RecordsThatFailAreNotCountedAndFailTheRun) {
     auto const run = verify(model, {good_, "gone.fa"});
     EXPECT_EQ(run.exit_code, 1) << run.err;
     EXPECT_NE(run.out.find("labels changed\t0\t0.002\tpass (n = 3)\n"), std::string::npos) << run.out;
-    EXPECT_NE(run.err.find("gone.fa"), std::string::npos) << run.err;
+    auto const told = run.err.find("gone.fa");
+    EXPECT_NE(told, std::string::npos) << run.err;
+    EXPECT_EQ(run.err.find("gone.fa", told + 1), std::string::npos) << "told twice: " << run.err;
     auto const none = verify(model, {"gone.fa"});
     EXPECT_EQ(none.exit_code, 1);
     EXPECT_NE(none.out.find("labels changed\tinf\t0.002\tFAIL (n = 0)\n"), std::string::npos) << none.out;
