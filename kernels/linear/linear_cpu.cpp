@@ -1,4 +1,6 @@
 #include "kernels/linear/linear.h"
+
+#include "kernels/linear/linear_row_cpu.h"
 #include "lib/core/buffer.h"
 #include "lib/core/check.h"
 
@@ -49,6 +51,17 @@ struct Linear::Impl {
     dnnl::memory::data_type type = dnnl::memory::data_type::f32;
     dnnl::memory weight; // packed for the widest use
     dnnl::memory bias;
+    LinearPanels panels; ///< of `weight`, for single rows; without data where it is packed otherwise
+
+    /// The packed weight, if the library chose the packing that linear_row_cpu reads.
+    LinearPanels find_panels() const {
+        using Tag = dnnl::memory::format_tag;
+        bool const f32 = type == dnnl::memory::data_type::f32;
+        if (weight.get_desc() != matrix(in, out, type, f32 ? Tag::BA16a64b : Tag::BA16a64b2a)) { return {}; }
+        index_t const block = f32 ? 16 : 32; // of inputs, the last one padded
+        index_t const padded = (in + block - 1) / block * block;
+        return {weight.get_data_handle(), f32 ? DType::f32 : DType::bf16, in, out, padded * kLinearPanel};
+    }
 
     /// One compiled primitive for each row count and way of writing, made at first use.
     using Key = std::pair<index_t, bool>;
@@ -79,6 +92,17 @@ struct Linear::Impl {
         if (!bias) { return {dnnl::matmul::desc(x, weights, y), attributes, cpu_engine()}; }
         auto const b = matrix(1, out, dnnl::memory::data_type::f32, Tag::ab);
         return {dnnl::matmul::desc(x, weights, b, y), attributes, cpu_engine()};
+    }
+
+    void apply_row(float const* x, float* y, bool accumulate) const {
+        if (panels.dtype == DType::bf16) {
+            auto* const rounded = thread_storage<float>(in);
+            std::transform(x, x + in, rounded, [](float value) { return to_f32(to_bf16(value)); });
+            x = rounded;
+        }
+        View<float const, 1> b;
+        if (bias) { b = {static_cast<float const*>(bias.get_data_handle()), out}; }
+        linear_row_cpu(panels, {x, in}, b, accumulate, {y, out});
     }
 
     Primitive const& primitive(index_t rows, bool accumulate) const {
@@ -130,6 +154,7 @@ Linear::Linear(View<float const, 2> weight, View<float const, 1> bias, DType dty
     dnnl::memory source(plain, cpu_engine(), const_cast<float*>(weight.data));
     dnnl::reorder(source, impl_->weight).execute(stream, source, impl_->weight);
     stream.wait();
+    impl_->panels = impl_->find_panels();
 }
 
 index_t Linear::in() const noexcept { return impl_->in; }
@@ -141,6 +166,10 @@ void Linear::apply(View<float const, 2> x, View<float, 2> y, bool accumulate) co
     check_extent("linear", "row stride of x", x.row_stride, x.cols);
     check_extent("linear", "row stride of y", y.row_stride, y.cols);
     if (x.rows == 0) { return; }
+    if (x.rows == 1 && impl_->panels.data != nullptr) {
+        impl_->apply_row(x.data, y.data, accumulate);
+        return;
+    }
     using Tag = dnnl::memory::format_tag;
     auto const& primitive = impl_->primitive(x.rows, accumulate);
     auto& stream = thread_stream();

@@ -42,12 +42,14 @@ TEST(Linear, IsWithinTwiceTheErrorOfAPlainLoop) {
 }
 
 TEST(Linear, AccumulatesIntoY) {
-    Problem p(9, 20, 30);
-    Linear const linear(p.weight.view(), {}, DType::f32);
-    linear.apply(p.x.view(), p.y.view());
-    float const once = p.y.view()(4, 5);
-    linear.apply(p.x.view(), p.y.view(), true);
-    EXPECT_FLOAT_EQ(p.y.view()(4, 5), 2 * once);
+    for (index_t const rows : {1, 9}) {
+        Problem p(rows, 20, 30);
+        Linear const linear(p.weight.view(), {}, DType::f32);
+        linear.apply(p.x.view(), p.y.view());
+        float const once = p.y.view()(rows / 2, 5);
+        linear.apply(p.x.view(), p.y.view(), true);
+        EXPECT_FLOAT_EQ(p.y.view()(rows / 2, 5), 2 * once);
+    }
 }
 
 /// The promise that packing rests on: with a fixed row count, a row's bits depend on that row alone, wherever it
@@ -70,24 +72,32 @@ TEST(Linear, ARowsBitsDependOnThatRowAlone) {
     }
 }
 
-/// bf16 keeps 8 bits of each factor: with sums in fp32, the error of a row is at most that of rounding its factors.
-TEST(Linear, Bf16IsWithinTheRoundingOfItsFactors) {
-    if (!bf16_is_supported()) { GTEST_SKIP() << "this processor has no bf16 products"; }
-    Problem p(16, 64, 40);
-    Linear const linear(p.weight.view(), {}, DType::bf16);
-    linear.apply(p.x.view(), p.y.view());
+/// |y - x W^T| is at most what rounding both factors to bf16 may cost.
+void expect_rounding_of_factors(Problem& p) {
     auto const exact = linear_reference<double>(p.x.view(), p.weight.view(), {});
     constexpr double kUnitRoundoff = 1.0 / 256;
-    for (index_t t = 0; t < 16; ++t) {
-        for (index_t o = 0; o < 40; ++o) {
+    auto const y = p.y.view();
+    for (index_t t = 0; t < y.rows; ++t) {
+        for (index_t o = 0; o < y.cols; ++o) {
             double magnitude = 0;
-            for (index_t i = 0; i < 64; ++i) {
+            for (index_t i = 0; i < p.x.view().cols; ++i) {
                 magnitude +=
                     std::abs(static_cast<double>(p.x.view()(t, i)) * static_cast<double>(p.weight.view()(o, i)));
             }
-            EXPECT_LE(std::abs(p.y.view()(t, o) - exact[static_cast<std::size_t>(t * 40 + o)]),
+            EXPECT_LE(std::abs(y(t, o) - exact[static_cast<std::size_t>(t * y.cols + o)]),
                       2.1 * kUnitRoundoff * magnitude);
         }
+    }
+}
+
+/// bf16 keeps 8 bits of each factor: with sums in fp32, the error of a row is at most that of rounding its factors.
+TEST(Linear, Bf16IsWithinTheRoundingOfItsFactors) {
+    if (!bf16_is_supported()) { GTEST_SKIP() << "this processor has no bf16 products"; }
+    for (index_t const rows : {1, 16}) {
+        Problem p(rows, 63, 40);
+        Linear const linear(p.weight.view(), {}, DType::bf16);
+        linear.apply(p.x.view(), p.y.view());
+        expect_rounding_of_factors(p);
     }
 }
 
