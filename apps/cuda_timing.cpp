@@ -205,6 +205,7 @@ OpTiming time_scan(PackedShape const& shape, DType dtype, int runs, bool delta_i
     args.d_state = N;
     args.blocks = blocks.data();
     args.block_count = blocks.size();
+    args.longest = shape.length;
     args.state = states.data();
 
     Stream const stream;

@@ -2,6 +2,7 @@
 
 #include "lib/core/view.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -43,6 +44,15 @@ inline std::vector<RowBlock> cut_into_blocks(std::span<PackedSegment const> segm
         }
     }
     return blocks;
+}
+
+/// Rows of the longest segment that the blocks belong to; 0 of none.
+inline index_t longest_segment(std::span<RowBlock const> blocks) {
+    index_t longest = 0;
+    for (auto const& block : blocks) {
+        longest = std::max(longest, block.offset + block.count);
+    }
+    return longest;
 }
 
 } // namespace strandwave

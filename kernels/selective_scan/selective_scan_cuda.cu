@@ -9,6 +9,8 @@
 // live that the special function units stay busy. What is combined with what depends on the segment only.
 // Where that would be far too few threads to fill the GPU, four lanes of a warp take a channel, with 4 states each: a
 // quarter of the time for a tile, at the cost of handing dt and parts of y from lane to lane.
+// Where there are so many segments that they alone fill the GPU in that way, they are walked whole by the third kernel,
+// once: the others are left out. For the same bits it walks bt beside h, and chains as it comes to the end of a tile.
 #include "kernels/selective_scan/selective_scan_chain.cuh"
 #include "kernels/selective_scan/selective_scan_survey.cuh"
 #include "kernels/selective_scan/selective_scan_walk.cuh"
@@ -85,14 +87,20 @@ auto choose_walk(SelectiveScanCudaArgs const& a, Params<typename F::T> const& p)
     return gated ? choose_walk<F, true, false, false>(p) : choose_walk<F, false, false, false>(p);
 }
 
+/// Rows that no segment exceeds.
+index_t longest_of(SelectiveScanCudaArgs const& a) {
+    index_t const all = a.block_count * kBlockRows;
+    return a.longest > 0 ? std::min(a.longest, all) : all;
+}
+
 template <class F>
 void launch(SelectiveScanCudaArgs const& a, ScanChain const& chain, GpuStream stream) {
     using T = typename F::T;
     auto const p = make_params<T>(a, chain, F::kGroup);
     index_t const links = links_of(a.block_count);
     auto const ctas = static_cast<unsigned int>(links * p.groups);
-    bool const full_tiles = a.full_tiles && a.block_count >= kTileBlocks; // there may be some
-    if (full_tiles) {
+    bool const chained = !F::kSegments && longest_of(a) >= kScanTileRows;
+    if (chained) {
         auto const survey = a.delta_is_dt ? survey_tiles<F, true> : survey_tiles<F, false>;
         survey<<<dim3(ctas, (p.d_state + kStates - 1) / kStates), kThreads, 0, stream>>>(p);
         check_launch("selective_scan");
@@ -105,7 +113,7 @@ void launch(SelectiveScanCudaArgs const& a, ScanChain const& chain, GpuStream st
     auto const walk = choose_walk<F>(a, p);
     walk<<<ctas, kThreads, 0, stream>>>(p);
     check_launch("selective_scan");
-    if (full_tiles && a.state != nullptr) {
+    if (chained && a.state != nullptr) {
         store_final_states<T><<<static_cast<unsigned int>(links), 256, 0, stream>>>(p);
         check_launch("selective_scan");
     }
@@ -113,8 +121,11 @@ void launch(SelectiveScanCudaArgs const& a, ScanChain const& chain, GpuStream st
 
 template <class T>
 void launch_of(SelectiveScanCudaArgs const& a, ScanChain const& chain, GpuStream stream) {
-    int const lanes = scan_lanes(a.block_count, a.u.cols, a.d_state, chain.multiprocessors());
-    lanes == 1 ? launch<Wide<T>>(a, chain, stream) : launch<Narrow<T>>(a, chain, stream);
+    switch (scan_form({a.block_count, longest_of(a), a.u.cols, a.d_state}, chain.multiprocessors())) {
+    case ScanForm::tiles: return launch<Wide<T>>(a, chain, stream);
+    case ScanForm::tile_lanes: return launch<Narrow<T>>(a, chain, stream);
+    case ScanForm::segments: return launch<Whole<T>>(a, chain, stream);
+    }
 }
 
 void check_shapes(SelectiveScanCudaArgs const& a, ScanChain const& chain) {
@@ -171,11 +182,19 @@ index_t scan_wave_rows(index_t d_inner, int multiprocessors) {
     return std::max<index_t>(1, ctas / scan::groups_of(d_inner, scan::Wide<float>::kGroup)) * kScanTileRows;
 }
 
-int scan_lanes(index_t blocks, index_t d_inner, index_t d_state, int multiprocessors) {
-    index_t const ctas = scan::links_of(blocks) * scan::groups_of(d_inner, scan::Wide<float>::kGroup);
-    // Measured: 192 CTAs on 132 multiprocessors are faster narrow (by 19 %), 256 wide (by 4 %).
-    bool const enough = 2 * ctas >= 3 * static_cast<index_t>(multiprocessors);
-    return enough || d_state > scan::kStates ? scan::Wide<float>::kLanes : scan::Narrow<float>::kLanes;
+ScanForm scan_form(ScanExtent const& extent, int multiprocessors) {
+    if (extent.d_state > scan::kStates) { return ScanForm::tiles; } // the states of many stay with their thread
+    // Measured on 132 multiprocessors: 512 CTAs, one a segment and group of channels, are faster than tiles (by 3 to
+    // 13 %), 384 slower (by 30 %). Segments of many lengths count as fewer of the longest.
+    bool const several_tiles = extent.longest > kScanTileRows && extent.longest <= scan::kMostSegmentRows;
+    index_t const segments = extent.blocks * kBlockRows / extent.longest;
+    if (several_tiles && 2 * segments * scan::groups_of(extent.d_inner, scan::Whole<float>::kGroup) >=
+                             7 * static_cast<index_t>(multiprocessors)) {
+        return ScanForm::segments;
+    }
+    // 192 CTAs of tiles are faster with lanes (by 19 %), 256 without (by 4 %).
+    index_t const ctas = scan::links_of(extent.blocks) * scan::groups_of(extent.d_inner, scan::Wide<float>::kGroup);
+    return 2 * ctas >= 3 * static_cast<index_t>(multiprocessors) ? ScanForm::tiles : ScanForm::tile_lanes;
 }
 
 void selective_scan_cuda(SelectiveScanCudaArgs const& args, ScanChain const& chain, GpuStream stream) {

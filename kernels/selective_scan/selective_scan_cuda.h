@@ -22,9 +22,23 @@ inline index_t scan_kept_states(index_t blocks, index_t d_inner, index_t d_state
 /// second round runs nearly empty.
 index_t scan_wave_rows(index_t d_inner, int multiprocessors);
 
-/// Threads that share a channel in a call of so many row blocks: 1, or 4 where that would leave too little to do for
-/// each of so many multiprocessors. Bits do not depend on it.
-int scan_lanes(index_t blocks, index_t d_inner, index_t d_state, int multiprocessors);
+/// How the threads of a GPU share a scan. Bits do not depend on it.
+enum class ScanForm {
+    tiles,      ///< a thread takes a channel of a tile; tiles are walked twice, to chain them
+    tile_lanes, ///< the same with four threads a channel, where there are few tiles
+    segments    ///< four threads take a channel of a whole segment and walk it once, where there are many segments
+};
+
+/// What a scan's form depends on.
+struct ScanExtent {
+    index_t blocks;  ///< RowBlocks
+    index_t longest; ///< no segment has more rows
+    index_t d_inner;
+    index_t d_state;
+};
+
+/// The form that keeps so many multiprocessors busiest.
+ScanForm scan_form(ScanExtent const& extent, int multiprocessors);
 
 /// What carries states from tile to tile of long records: one for each stream that runs scans, kept from call to call.
 class ScanChain {
@@ -61,10 +75,11 @@ private:
 /// function unit's (2 units in the last place of fp32).
 /// Determinism: the same bits every run and for any other segments in the call. Cutting a record at multiples of
 /// kScanTileRows gives the bits of one call; other cuts move the order in which tiles are combined (fp32 rounding).
-/// How: a thread walks one channel through one tile, its states in registers; in small calls four threads share them
-/// (scan_lanes), and y is the sum of the same four parts in the same order. Records of several tiles are walked
+/// How: a thread walks one channel through one tile, its states in registers. Records of several tiles are walked
 /// twice: first only for what a tile does to any incoming state (a factor and a summand), then, once the tiles are
-/// chained in the order of time, from each tile's exact initial state.
+/// chained in the order of time, from each tile's exact initial state. In other forms (scan_form) four threads share a
+/// channel, and y is the sum of the same four parts in the same order; or they walk a record once, with what each tile
+/// does to any state beside the state itself.
 struct SelectiveScanCudaArgs {
     DeviceMatrix u, delta, B, C, z, y; ///< as in SelectiveScanArgs; z empty: no gate
     float const* A = nullptr;          ///< [N, E]
@@ -78,8 +93,7 @@ struct SelectiveScanCudaArgs {
     /// delta holds dt itself, as dt_projection_cuda gives it: no bias, no softplus (which both walks would otherwise
     /// pay for). Only with z.
     bool delta_is_dt = false;
-    /// False: no segment has kScanTileRows rows or more, so that there are no tiles to chain. True is always right.
-    bool full_tiles = true;
+    index_t longest = 0; ///< no segment has more rows, which may save work; 0: not known
     /// Out, for the backward pass: h before every kScanStateRows-th row of a segment but its first, [N, E] each, the
     /// one before block b at b * kBlockRows / kScanStateRows; what stands for no such row is left alone. Null: not
     /// wanted.

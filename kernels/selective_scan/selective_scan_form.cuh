@@ -10,11 +10,13 @@ template <class T>
 constexpr int kSummedRows = 32 / static_cast<int>(sizeof(T));
 
 /// How threads share the work. `kLanes` of a warp share a channel, each with so many of its states: 1, or 4 where that
-/// leaves too few CTAs. What no lane can do for its states alone (dt, the gate) they do for different rows.
-template <class Element, int kLanesOfAChannel>
+/// leaves too few CTAs. What no lane can do for its states alone (dt, the gate) they do for different rows. A CTA takes
+/// a tile, or, where segments are many, a whole segment.
+template <class Element, int kLanesOfAChannel, bool kTakesSegments = false>
 struct Form {
     using T = Element;
     static constexpr int kLanes = kLanesOfAChannel;
+    static constexpr bool kSegments = kTakesSegments;
     static constexpr int kChannels = 32 / kLanes;        ///< of a warp
     static constexpr int kGroup = kWarps * kChannels;    ///< channels of a CTA
     static constexpr int kLaneStates = kStates / kLanes; ///< of a thread
@@ -35,6 +37,8 @@ template <class T>
 using Wide = Form<T, 1>;
 template <class T>
 using Narrow = Form<T, 4>;
+template <class T>
+using Whole = Form<T, 4, true>;
 
 /// Where a thread of the CTA stands. Threads behind the last channel repeat it and write nothing.
 template <class F>

@@ -12,6 +12,7 @@ constexpr int kStates = 16; ///< in registers at a time
 constexpr int kQuad = 4;    ///< states whose part of y is summed by itself, whoever holds them
 constexpr int kTileBlocks = static_cast<int>(kScanTileRows / kBlockRows);
 static_assert(kTileBlocks == 16, "a warp's lanes look at the blocks of two tiles");
+constexpr index_t kMostSegmentRows = 1 << 24; ///< of one that is walked whole: its rows are counted by int
 
 /// What the kernels are told. Row strides count elements.
 template <class T>
@@ -94,6 +95,44 @@ private:
     index_t begin;
     unsigned int starts; ///< bit i: block begin + i starts a tile
     unsigned int unvisited;
+};
+
+/// The segments that start in the kTileBlocks blocks which belong to a link, each as one tile of all its rows.
+class Segments {
+public:
+    __device__ __forceinline__ Segments(RowBlock const* blocks_, index_t block_count_, index_t link)
+        : blocks(blocks_), block_count(block_count_), begin(link * kTileBlocks) {
+        index_t const index = begin + threadIdx.x % 32;
+        bool const mine = threadIdx.x % 32 < kTileBlocks && index < block_count;
+        unvisited = __ballot_sync(~0U, mine && blocks[index].offset == 0);
+    }
+
+    __device__ __forceinline__ bool next(Tile& segment) {
+        if (unvisited == 0) { return false; }
+        segment.block = begin + __ffs(static_cast<int>(unvisited)) - 1;
+        unvisited &= unvisited - 1U;
+        segment.first = blocks[segment.block];
+        index_t const last = last_block(segment.block);
+        segment.rows = static_cast<int>((last - segment.block) * kBlockRows) + blocks[last].count;
+        segment.final = blocks[last].final;
+        segment.starts = true;
+        segment.goes_on = false;
+        return true;
+    }
+
+private:
+    __device__ __forceinline__ index_t last_block(index_t first) const {
+        for (;; first += 32) {
+            index_t const index = first + 1 + threadIdx.x % 32;
+            unsigned int const others = __ballot_sync(~0U, index >= block_count || blocks[index].offset == 0);
+            if (others != 0) { return first + __ffs(static_cast<int>(others)) - 1; }
+        }
+    }
+
+    RowBlock const* blocks;
+    index_t block_count;
+    index_t begin;
+    unsigned int unvisited; ///< bit i: a segment starts at block begin + i
 };
 
 template <class T>

@@ -3,10 +3,46 @@
 
 #include "kernels/selective_scan/selective_scan_stage.cuh"
 
+#include <type_traits>
+
 namespace strandwave::scan {
 
-/// This thread's states of one channel through a tile. What rows end with is known when this is compiled: without
-/// branches between them, the compiler starts a row while the one before it is under way.
+/// What the tile that a segment's walk is in does to any state, h -> exp(A sum of dt) h + bt, as the survey has it: so
+/// that the next tile starts from the bits that the chain would give.
+template <class F>
+struct TileEffect {
+    float before[F::kLaneStates]; ///< h before the tile
+    float bt[F::kLaneStates];
+    float dt_sum;
+    float part_sum; ///< of kSummedRows rows
+
+    __device__ __forceinline__ void begin(float const (&h)[F::kLaneStates]) {
+#pragma unroll
+        for (int i = 0; i < F::kLaneStates; ++i) {
+            before[i] = h[i];
+            bt[i] = 0.0F;
+        }
+        dt_sum = 0.0F;
+        part_sum = 0.0F;
+    }
+
+    __device__ __forceinline__ void end_of_summed_rows() {
+        static_assert(!F::kSegments || F::kUnrolled == kSummedRows<typename F::T>, "it is called once in so many rows");
+        dt_sum += part_sum;
+        part_sum = 0.0F;
+    }
+
+    /// h of the chain takes the place of that of the walk.
+    __device__ __forceinline__ void end(float const (&A)[F::kLaneStates], float (&h)[F::kLaneStates]) const {
+#pragma unroll
+        for (int i = 0; i < F::kLaneStates; ++i) {
+            h[i] = fmaf(device::exp2_of<sizeof(typename F::T) == 2>(dt_sum * A[i]), before[i], bt[i]);
+        }
+    }
+};
+
+/// This thread's states of one channel through a tile, or a segment. What rows end with is known when this is compiled:
+/// without branches between them, the compiler starts a row while the one before it is under way.
 template <class F, bool kGated, bool kAccumulate, bool kDtIsReady>
 class Walk {
     using T = typename F::T;
@@ -20,12 +56,17 @@ public:
     __device__ __forceinline__ void few_states(States const& A) {
         States h;
         load_initial(0, h);
+        if (F::kSegments) { effect.begin(h); }
         bool const staged = states_are_staged(p, 0);
         start(0, s.stages[0], staged);
         int odd = 0;
 #pragma unroll 1
         for (int first = 0; first < tile.rows; first += F::kRows, odd ^= 1) {
             Stage<F>& here = s.stages[odd];
+            if (F::kSegments && first > 0 && first % kScanTileRows == 0) {
+                effect.end(A, h);
+                effect.begin(h);
+            }
             keep(first, 0, h);
             wait_for_copies();
             __syncthreads(); // all have come, and all are through with the rows before
@@ -42,6 +83,7 @@ public:
                     rows[i].sum = step(rows[i], k0 + i * F::kLanes, A, h);
                     if (!kFinishesLate) { finish_row(rows[i], here, k0 + i * F::kLanes + place.part); }
                 }
+                if (F::kSegments) { effect.end_of_summed_rows(); }
 #pragma unroll
                 for (int i = 0; i < F::kLaneRows && kFinishesLate; ++i) {
                     finish_row(rows[i], here, k0 + i * F::kLanes + place.part);
@@ -51,6 +93,7 @@ public:
             store_channels(p, place, tile, first, here.z[place.warp]);
             __syncwarp();
         }
+        if (F::kSegments && tile.rows % kScanTileRows == 0) { effect.end(A, h); }
         store_final(0, h);
     }
 
@@ -126,7 +169,9 @@ private:
         float sums[F::kLanes];
 #pragma unroll
         for (int j = 0; j < F::kLanes; ++j) {
-            sums[j] = step_states(of_part(place, row.dt, j), of_part(place, row.dt_u, j), k + j, A, h);
+            float const dt = of_part(place, row.dt, j);
+            if (F::kSegments) { effect.part_sum += dt; }
+            sums[j] = step_states(dt, of_part(place, row.dt_u, j), k + j, A, h);
         }
         if constexpr (F::kLanes == 1) {
             return sums[0];
@@ -145,7 +190,10 @@ private:
             load4(&s.BC[k][kStates + place.first_state() + n], C);
 #pragma unroll
             for (int i = 0; i < kQuad; ++i) {
-                h[n + i] = fmaf(device::exp2_of<kFast>(dt * A[n + i]), h[n + i], dt_u * B[i]);
+                float const decay = device::exp2_of<kFast>(dt * A[n + i]);
+                float const Bx = dt_u * B[i];
+                h[n + i] = fmaf(decay, h[n + i], Bx);
+                if (F::kSegments) { effect.bt[n + i] = fmaf(decay, effect.bt[n + i], Bx); }
                 sums[n / kQuad] = i == 0 ? C[i] * h[n + i] : fmaf(C[i], h[n + i], sums[n / kQuad]);
             }
         }
@@ -231,7 +279,8 @@ private:
 
     /// A full tile's comes from the chain, so that a record in pieces gets the same bits.
     __device__ __forceinline__ void store_final(int n0, States const& h) const {
-        if (tile.full() || tile.final < 0 || !place.exists) { return; }
+        bool const of_chain = !F::kSegments && tile.full();
+        if (of_chain || tile.final < 0 || !place.exists) { return; }
         float* const to = kept(tile.final);
         if (to == nullptr) { return; }
         store(to, n0, h);
@@ -243,6 +292,7 @@ private:
     Place<F> const& place;
     Shared<F>& s;
     Channel<T> const channel;
+    TileEffect<F> effect; ///< if F::kSegments
 };
 
 template <class F, bool kGated, bool kAccumulate, bool kDtIsReady>
@@ -251,7 +301,7 @@ __global__ void __launch_bounds__(kThreads, F::kCtas) walk_tiles(Params<typename
     Place<F> const place(p);
     float A[F::kLaneStates];
     load_A(p, place, 0, A);
-    Tiles tiles(p.blocks, p.block_count, link_of_cta(p));
+    std::conditional_t<F::kSegments, Segments, Tiles> tiles(p.blocks, p.block_count, link_of_cta(p));
     Tile tile;
     while (tiles.next(tile)) {
         Walk<F, kGated, kAccumulate, kDtIsReady>(p, tile, place, s).few_states(A);

@@ -84,7 +84,7 @@ void CudaMambaMixer::scan(DeviceMatrix xz, CudaBlocks const& blocks, CudaLayerSt
     scan.d_state = d_state_;
     scan.blocks = blocks.blocks;
     scan.block_count = blocks.count;
-    scan.full_tiles = blocks.full_tiles;
+    scan.longest = blocks.longest;
     scan.state = state.scan;
     scan.accumulate = accumulate;
     streams.scan_may_begin.record(streams.main.get());

@@ -24,7 +24,7 @@ struct CudaMambaProjections {
 struct CudaBlocks {
     RowBlock const* blocks = nullptr; ///< device memory
     index_t count = 0;
-    bool full_tiles = true; ///< SelectiveScanCudaArgs::full_tiles
+    index_t longest = 0; ///< SelectiveScanCudaArgs::longest
 };
 
 /// Carried state of one layer, [slots][...] in device memory; null for models that read whole records.

@@ -84,14 +84,12 @@ void CudaTrack::stage(CudaStep const& step, FeedInput const& input) {
     }
     upload_staged(staging_->tokens, workspace_.tokens(), config_.frame_length > 0 ? 0 : step.rows, stream);
     upload_staged(staging_->frames, workspace_.frames(0).as<float>(), step.rows * config_.frame_length, stream);
-    bool const full_tiles = std::any_of(step.segments.begin(), step.segments.end(),
-                                        [](PackedSegment const& segment) { return segment.length >= kScanTileRows; });
     for (bool const reverse : {false, true}) {
         if (reverse && !config_.bidirectional) { continue; }
         auto const blocks = cut_into_blocks(step.segments, reverse);
         auto& staged = staging_->blocks[reverse ? 1 : 0];
         std::copy(blocks.begin(), blocks.end(), staged.data());
-        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), full_tiles};
+        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), longest_segment(blocks)};
         upload_staged(staged, workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), stream);
     }
     index_t const lane_slots = 2 * options_.lanes;

@@ -96,6 +96,8 @@ public:
             auto const blocks = cut_into_blocks(segments, reverse);
             block_count_ = static_cast<index_t>(blocks.size());
             run_rows_ = scan_backward_run_rows(blocks, d_inner_);
+            // Launches may depend on no more than the blocks of each record (`replay`).
+            longest_ = (longest_segment(blocks) + kBlockRows - 1) / kBlockRows * kBlockRows;
             upload(parts_->blocks[reverse].data(), blocks.data(),
                    block_count_ * static_cast<index_t>(sizeof(RowBlock)));
         }
@@ -198,6 +200,7 @@ public:
         args.d_state = call.d_state;
         args.blocks = blocks(call.reverse);
         args.block_count = block_count_;
+        args.longest = longest_;
         args.state = call.state;
         args.accumulate = accumulate;
         args.delta_is_dt = true;
@@ -304,6 +307,7 @@ private:
     std::unique_ptr<Parts> parts_;
     index_t d_inner_ = 0;
     index_t block_count_ = 0;
+    index_t longest_ = 0;  ///< SelectiveScanCudaArgs::longest
     index_t run_rows_ = 0; ///< of scan_backward
     index_t pool_count_ = 0;
 };

@@ -67,6 +67,11 @@ std::vector<Case> all_cases() {
         {"scan", kF32, 900, 512, 150},
         {"conv", kBf16, 1, 512, 1 << 20, {0.62}},
         {"conv", kF32, 1, 512, 1 << 20},
+        // Windows: many records of several tiles.
+        {"scan", kBf16, 32, 512, 2048},
+        {"scan", kBf16, 64, 512, 1024},
+        {"scan", kBf16, 128, 512, 512},
+        {"scan", kBf16, 32, 1536, 1024},
         // One short record alone: what a user waits for.
         {"scan", kBf16, 1, 512, 1 << 8},
         {"scan", kBf16, 1, 512, 1 << 9},

@@ -1,4 +1,4 @@
-// A call of few tiles shares each channel among lanes: its bits are those of a call in which lanes do not.
+// A scan on the GPU has the same bits however its threads share it.
 #include "kernels/selective_scan/selective_scan_cuda.h"
 #include "tests/cuda/selective_scan_problem.h"
 
@@ -16,7 +16,7 @@ using testing::scan::many_records;
 using testing::scan::Problem;
 using testing::scan::Shape;
 
-class SelectiveScanLanesCuda : public testing::GpuTest {};
+class SelectiveScanFormsCuda : public testing::GpuTest {};
 
 struct Mode {
     bool gate = true;
@@ -27,7 +27,7 @@ struct Mode {
 
 /// All that a call leaves for its records.
 struct Outcome {
-    int lanes;
+    ScanForm form;
     std::vector<std::vector<std::byte>> y; ///< of each record
     std::vector<std::byte> states;
     std::vector<std::byte> kept_states;
@@ -45,8 +45,11 @@ void make_delta_dt(Problem& p) {
 
 int multiprocessors() { return find_gpus()->front().multiprocessors; }
 
-/// The records behind as many records of one row each as shape.prefix says.
-Outcome run(DType dtype, Shape const& shape, Mode mode) {
+/// No record of many_records() has more rows.
+constexpr index_t kLongest = 700;
+
+/// The records behind as many records of one row each as shape.prefix says. `longest`: SelectiveScanCudaArgs::longest.
+Outcome run(DType dtype, Shape const& shape, Mode mode, index_t longest) {
     Problem p(dtype, shape);
     if (mode.delta_is_dt) { make_delta_dt(p); }
     if (mode.accumulate) { p.y.put(p.u.view()); }
@@ -68,9 +71,11 @@ Outcome run(DType dtype, Shape const& shape, Mode mode) {
     args.delta_is_dt = mode.delta_is_dt;
     args.accumulate = mode.accumulate;
     args.kept_states = kept.data();
+    args.longest = longest;
     Problem::run(args, segments, mode.reverse);
     index_t const kept_before = shape.prefix * kBlockRows / kScanStateRows * shape.d_inner * shape.d_state;
-    Outcome outcome{scan_lanes(blocks, shape.d_inner, shape.d_state, multiprocessors()),
+    index_t const rows = blocks * kBlockRows;
+    Outcome outcome{scan_form({blocks, longest > 0 ? longest : rows, shape.d_inner, shape.d_state}, multiprocessors()),
                     {},
                     p.gpu_state.bits(),
                     download(reinterpret_cast<std::byte const*>(kept.data() + kept_before),
@@ -81,24 +86,40 @@ Outcome run(DType dtype, Shape const& shape, Mode mode) {
     return outcome;
 }
 
+/// Of one block each, for a GPU to be full.
+index_t enough_records(Shape const& shape) {
+    index_t records = scan_wave_rows(shape.d_inner, multiprocessors()) / kBlockRows;
+    while (scan_form({records, kLongest, shape.d_inner, shape.d_state}, multiprocessors()) != ScanForm::segments) {
+        records *= 2;
+    }
+    return records;
+}
+
+void expect_equal(Outcome const& one, Outcome const& other) {
+    EXPECT_TRUE(one.states == other.states);
+    EXPECT_TRUE(one.kept_states == other.kept_states);
+    for (std::size_t i = 0; i < one.y.size(); ++i) {
+        EXPECT_TRUE(one.y[i] == other.y[i]) << "record " << i;
+    }
+}
+
 void expect_same_bits(DType dtype, Shape shape, Mode mode) {
     SCOPED_TRACE(std::string(dtype_name(dtype)) + " x " + std::to_string(shape.d_inner) + " x " +
                  std::to_string(shape.d_state) + (mode.gate ? ", gate" : "") + (mode.accumulate ? ", accumulate" : "") +
                  (mode.delta_is_dt ? ", dt" : "") + (mode.reverse ? ", reverse" : "") + ", shift " +
                  std::to_string(shape.shift));
-    auto const few = run(dtype, shape, mode);
-    shape.prefix = scan_wave_rows(shape.d_inner, multiprocessors()) / kBlockRows; // a block each
-    auto const many = run(dtype, shape, mode);
-    EXPECT_EQ(few.lanes, 4);
-    EXPECT_EQ(many.lanes, 1);
-    EXPECT_TRUE(few.states == many.states);
-    EXPECT_TRUE(few.kept_states == many.kept_states);
-    for (std::size_t i = 0; i < few.y.size(); ++i) {
-        EXPECT_TRUE(few.y[i] == many.y[i]) << "record " << i;
-    }
+    auto const few = run(dtype, shape, mode, 0);
+    EXPECT_EQ(few.form, ScanForm::tile_lanes);
+    shape.prefix = enough_records(shape);
+    auto const many = run(dtype, shape, mode, 0);
+    EXPECT_EQ(many.form, ScanForm::tiles);
+    expect_equal(few, many);
+    auto const whole = run(dtype, shape, mode, kLongest);
+    EXPECT_EQ(whole.form, ScanForm::segments);
+    expect_equal(few, whole);
 }
 
-TEST_F(SelectiveScanLanesCuda, GiveTheSameBitsWhateverRowsEndWith) {
+TEST_F(SelectiveScanFormsCuda, GiveTheSameBitsWhateverRowsEndWith) {
     for (auto const dtype : {DType::f32, DType::bf16}) {
         for (bool const reverse : {false, true}) {
             for (bool const accumulate : {false, true}) {
@@ -110,7 +131,7 @@ TEST_F(SelectiveScanLanesCuda, GiveTheSameBitsWhateverRowsEndWith) {
     }
 }
 
-TEST_F(SelectiveScanLanesCuda, GiveTheSameBitsForAnyStatesAndChannels) {
+TEST_F(SelectiveScanFormsCuda, GiveTheSameBitsForAnyStatesAndChannels) {
     for (auto const dtype : {DType::f32, DType::bf16}) {
         for (index_t d_state = 1; d_state <= 16; ++d_state) {
             expect_same_bits(dtype, {kManyRows, 8, d_state}, {});
@@ -123,12 +144,19 @@ TEST_F(SelectiveScanLanesCuda, GiveTheSameBitsForAnyStatesAndChannels) {
 }
 
 /// Needs no GPU.
-TEST(SelectiveScanLanes, AreMoreThanOneOnlyWhereTilesAreFew) {
-    EXPECT_EQ(scan_lanes(1, 512, 16, 132), 4);
-    EXPECT_EQ(scan_lanes(1, 512, 17, 132), 1); // the states of many stay with their thread
-    index_t const blocks = scan_wave_rows(512, 132) / kBlockRows;
-    EXPECT_EQ(scan_lanes(blocks, 512, 16, 132), 1);
-    EXPECT_EQ(scan_lanes(blocks / 8, 512, 16, 132), 4);
+TEST(SelectiveScanForm, SuitsTheCall) {
+    auto const form = [](index_t rows, index_t longest, index_t d_state = 16) {
+        return scan_form({rows / kBlockRows, longest, 512, d_state}, 132);
+    };
+    index_t const wave = scan_wave_rows(512, 132);
+    EXPECT_EQ(form(kBlockRows, kBlockRows), ScanForm::tile_lanes);
+    EXPECT_EQ(form(kBlockRows, kBlockRows, 17), ScanForm::tiles); // the states of many stay with their thread
+    EXPECT_EQ(form(wave / 8, wave / 8), ScanForm::tile_lanes);
+    EXPECT_EQ(form(wave, wave), ScanForm::tiles);
+    EXPECT_EQ(form(wave, wave / 2), ScanForm::tiles);      // two records leave most of the GPU idle
+    EXPECT_EQ(form(wave, kScanTileRows), ScanForm::tiles); // nothing to chain
+    EXPECT_EQ(form(wave, 1024), ScanForm::segments);
+    EXPECT_EQ(form(wave, 1024, 17), ScanForm::tiles);
 }
 
 } // namespace
