@@ -233,7 +233,7 @@ void check_shapes(SelectiveScanBackwardCudaArgs const& a) {
 } // namespace
 } // namespace scan_backward
 
-ScanBackwardScratch::ScanBackwardScratch(index_t /*rows*/, index_t blocks, index_t d_inner, index_t d_state)
+ScanBackwardScratch::ScanBackwardScratch(index_t blocks, index_t d_inner, index_t d_state)
     : memory_(scan_backward::Layout(blocks, d_inner, d_state, kScanBackwardLeastRun / kBlockRows).bytes) {
     // The chain reads, and leaves out, what links without a tile have.
     fill_bytes(memory_.data(), 0, memory_.size(), nullptr);

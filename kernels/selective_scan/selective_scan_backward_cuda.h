@@ -17,8 +17,8 @@ inline constexpr index_t kScanBackwardLeastRun = 128;
 class ScanBackwardScratch {
 public:
     ScanBackwardScratch() = default;
-    /// For calls of up to so many rows in so many row blocks.
-    ScanBackwardScratch(index_t rows, index_t blocks, index_t d_inner, index_t d_state);
+    /// For calls of up to so many row blocks.
+    ScanBackwardScratch(index_t blocks, index_t d_inner, index_t d_state);
 
     char* data() const noexcept { return memory_.data(); }
     index_t bytes() const noexcept { return memory_.size(); }

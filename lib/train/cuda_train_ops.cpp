@@ -64,7 +64,7 @@ public:
         d_inner_ = c.d_inner;
         index_t const blocks = c.rows / kBlockRows + c.segments;
         parts_->chain = ScanChain(blocks, c.d_inner, c.d_state);
-        parts_->backward = ScanBackwardScratch(c.rows, blocks, c.d_inner, c.d_state);
+        parts_->backward = ScanBackwardScratch(blocks, c.d_inner, c.d_state);
         parts_->scratch = DeviceMemory(scratch_bytes(c, blocks));
         for (auto& array : parts_->blocks) {
             array = DeviceArray<RowBlock>(blocks);

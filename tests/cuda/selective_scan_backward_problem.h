@@ -184,7 +184,7 @@ struct Problem {
             keep_states(args, kept);
             args.kept_states = kept.data();
         }
-        ScanBackwardScratch const scratch(args.u.rows, count, args.u.cols, args.d_state);
+        ScanBackwardScratch const scratch(count, args.u.cols, args.d_state);
         fill_bytes(scratch.data(), 0xff, scratch.bytes(), nullptr);
         selective_scan_backward_cuda(args, scratch, nullptr);
         download(blocks.data(), count); // they are needed until the gradients are there
