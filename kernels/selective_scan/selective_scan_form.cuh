@@ -34,11 +34,11 @@ struct Form {
 };
 
 template <class T>
-using Wide = Form<T, 1>;
+using Wide = Form<T, 1>; ///< ScanForm::tiles
 template <class T>
-using Narrow = Form<T, 4>;
+using Narrow = Form<T, 4>; ///< ScanForm::tile_lanes
 template <class T>
-using Whole = Form<T, 4, true>;
+using Whole = Form<T, 4, true>; ///< ScanForm::segments
 
 /// Where a thread of the CTA stands. Threads behind the last channel repeat it and write nothing.
 template <class F>
