@@ -68,9 +68,10 @@ JobSettings given_settings(CLI::App const& command) {
     for (auto const* const option : command.get_options()) {
         auto name = option->get_single_name();
         if (option->count() == 0 || concerns_the_run_only(name)) { continue; }
+        std::string const between(1, option->get_delimiter() == '\0' ? ' ' : option->get_delimiter());
         std::string value;
         for (auto const& word : option->results()) {
-            value += (value.empty() ? "" : " ") + word;
+            value += (value.empty() ? "" : between) + word;
         }
         settings["--" + name] = value;
     }

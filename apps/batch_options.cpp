@@ -18,6 +18,9 @@ void add_output_flags(CLI::App& command, BatchFlags& flags) {
                     "What each input becomes, several parted by commas. classify: tsv (default), jsonl, bed, audacity, "
                     "bam, cram, split; embed: npy (default), npz, h5, h5ad")
         ->delimiter(',')
+        ->expected(1)
+        ->take_all()
+        ->allow_extra_args(false) // no INPUT behind it is one of the list
         ->type_name("LIST")
         ->group(group);
     command.add_flag("--bgzf", flags.bgzf, "Compress text outputs with BGZF (.gz)")->group(group);
@@ -27,7 +30,7 @@ void add_output_flags(CLI::App& command, BatchFlags& flags) {
         .add_option("--min-probability", flags.min_probability,
                     "Report a best class below this (0 to 1) as unclassified (default: 0)")
         ->type_name("P")
-        ->check(CLI::Range(0.0, 1.0).description(""))
+        ->check(number_in(0.0, 1.0))
         ->group(group);
     command.add_flag("--per-record", flags.per_record, "With --window: one row a record, from all its windows")
         ->group(group);

@@ -204,6 +204,9 @@ void add_bench_command(CLI::App& program, CommandResult& result) {
     command->add_flag("--ignore-extra", options->model.ignore_extra, "Pass over tensors that the model does not know");
     command->add_option("--lengths", options->lengths, "Positions of a record, comma-separated (default: 2^10 to 2^17)")
         ->delimiter(',')
+        ->expected(1)
+        ->take_all()
+        ->allow_extra_args(false) // DIR behind it is none
         ->check(CLI::Range(index_t{1}, index_t{1} << 30).description(""));
     command->add_option("--runs", options->runs, "Runs of each measurement; the median counts")
         ->check(CLI::Range(1, 1000).description(""))

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <iostream>
 #include <limits>
@@ -180,8 +181,21 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
 
 std::string empty_name(std::string const& value) { return value.empty() ? "an empty name" : ""; }
 
-std::string negative_number(std::string const& value) {
-    return value.find('-') != std::string::npos ? value + ": has to be 0 or more" : "";
+std::string unfit_seed(std::string const& value) {
+    std::uint64_t seed = 0;
+    auto const* const end = value.data() + value.size();
+    auto const [stop, error] = std::from_chars(value.data(), end, seed);
+    return error == std::errc() && stop == end ? "" : value + ": has to be a whole number, 0 to 2^64 - 1";
+}
+
+std::function<std::string(std::string const&)> number_in(double least, double most) {
+    return [least, most](std::string const& value) -> std::string {
+        double number = 0;
+        if (CLI::detail::lexical_cast(value, number) && number >= least && number <= most) { return ""; }
+        std::ostringstream text;
+        text << value << ": has to be a number from " << least << " to " << most;
+        return text.str();
+    };
 }
 
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what) {
@@ -272,6 +286,7 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
     add("--region", flags.regions, "Read this region, chr:from-to (1-based, both ends in), as samtools has it")
         ->expected(1)
         ->take_all()
+        ->allow_extra_args(false)
         ->type_name("REGION");
     add("--flank", flags.flank, "Bases to add to both ends of the regions (default: 0)")
         ->type_name("N")
@@ -291,7 +306,7 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
     add("--skip-silence", flags.silence_dbfs,
         "Of sound, pass over windows whose level (root mean square) is below this, as -50 (default: none)")
         ->type_name("DBFS")
-        ->check(CLI::Range(-200.0, 0.0).description(""));
+        ->check(number_in(-200.0, 0.0));
     add("--min-length", flags.min_length, "Skip records with fewer bases or samples (default: 1, empty ones)")
         ->type_name("N")
         ->check(CLI::Range(index_t{1}, std::numeric_limits<index_t>::max()).description(""));

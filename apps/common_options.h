@@ -6,6 +6,7 @@
 #include "pipelines/record_source.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,8 +62,10 @@ struct OutputOptions {
 };
 /// For options whose empty value is an unset variable of the shell, and nothing else: what CLI11's `check` takes.
 std::string empty_name(std::string const& value);
-/// The same for numbers without a sign, which the parser would wrap around.
-std::string negative_number(std::string const& value);
+/// The same for a seed, which the parser would wrap around or cut off at the ends of its 64 bits.
+std::string unfit_seed(std::string const& value);
+/// The same for numbers from `least` to `most`. CLI::Range lets "nan" pass.
+std::function<std::string(std::string const&)> number_in(double least, double most);
 void add_output_options(CLI::App& command, OutputOptions& options, bool required, std::string const& what);
 
 /// Overrides of the model's preprocessor_config.json: --pool --strand --special-tokens --lower-case --n --iupac

@@ -143,6 +143,7 @@ void add_evaluate_command(CLI::App& program, CommandResult& result) {
                      "Ask a language model tasks made by rule instead, as `train` has them: TASK:length=N,...")
         ->expected(1)
         ->take_all()
+        ->allow_extra_args(false)
         ->type_name("TASK");
     command->add_option("--examples", flags->examples, "Of each --synthetic task")
         ->capture_default_str()

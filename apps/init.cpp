@@ -87,7 +87,7 @@ void add_init_command(CLI::App& program, CommandResult& result) {
         ->required()
         ->type_name("FILE");
     command->add_option("--seed", flags->seed, "The same seed gives the same model")
-        ->check(negative_number)
+        ->check(unfit_seed)
         ->capture_default_str();
     add_output_options(*command, flags->output, true, "Model directory to write");
     auto const add = [&](char const* name, auto& value, char const* help) {
@@ -98,7 +98,7 @@ void add_init_command(CLI::App& program, CommandResult& result) {
     add("--vocabulary", flags->vocabulary, "Of DNA tokens (default: caduceus)")
         ->check(CLI::IsMember({"caduceus", "plantcaduceus", "nucleotide"}));
     add("--sampling-rate", flags->sampling_rate_hz, "Of sound, in Hz; other rates are resampled (default: 16000)")
-        ->check(CLI::Range(1.0, 1e7));
+        ->check(number_in(1.0, 1e7));
     add("--frame-hop", flags->frame_hop, "Samples from one frame's start to the next's (default: frame_length)")
         ->check(CLI::Range(index_t{1}, index_t{1} << 30));
     add_preprocessor_flags(*command, flags->preprocessor);

@@ -183,9 +183,9 @@ void add_probe_command(CLI::App& program, CommandResult& result) {
     add_model_options(*command, flags->model);
     add_label_flags(*command, flags->labels);
     command->add_option("--validation", flags->fit.validation, "Share of every class that is held out (0 to 1)")
-        ->check(CLI::Range(0.001, 0.999))
+        ->check(number_in(0.001, 0.999))
         ->capture_default_str();
-    command->add_option("--seed", flags->fit.seed, "Of the split")->check(negative_number)->capture_default_str();
+    command->add_option("--seed", flags->fit.seed, "Of the split")->check(unfit_seed)->capture_default_str();
     command
         ->add_option("--neighbours", flags->neighbours,
                      "Also ask the K nearest of the fitted records about each held-out one (cosine, majority vote); "

@@ -193,6 +193,18 @@ TrainingLoopOptions loop_options(TrainFlags const& flags, Score score, index_t s
     return loop;
 }
 
+/// Without these two the run would never end by it.
+void check_target_score(TrainFlags const& flags, Score score, TrainingSource const& source) {
+    if (flags.loop.target_score == 0) { return; }
+    if (score == Score::loss) {
+        throw Error(ErrorCode::invalid_argument, "--target-score is an accuracy or mcc: give --score with it");
+    }
+    if (!source.data().validation) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--target-score is of held-out records: give --validation-file, --held-out or --fold");
+    }
+}
+
 ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     Score const score = score_of(flags);
     RunFolder const folder(flags);
@@ -209,6 +221,7 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     PreprocessorConfig preprocessor;
     if (flags.synthetic.empty()) { preprocessor = read_preprocessor_config(flags.model.directory, shape); }
     auto const source = flags.synthetic.empty() ? open_files(flags, preprocessor, shape) : open_synthetic(flags, shape);
+    check_target_score(flags, score, *source);
     index_t const steps = step_count(flags, *source);
 
     folder.make(flags.resume);

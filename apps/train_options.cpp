@@ -8,10 +8,11 @@
 namespace strandwave {
 namespace {
 
+constexpr double kLargest = 1e30;
 constexpr index_t kAny = std::numeric_limits<index_t>::max();
 
 auto at_least(index_t least) { return CLI::Range(least, kAny).description(""); }
-auto share() { return CLI::Range(0.0, 1.0); }
+auto share() { return number_in(0.0, 1.0); }
 
 /// Adds options of one group with their defaults.
 class Group {
@@ -71,14 +72,15 @@ void add_batch_options(CLI::App& command, TrainFlags& flags) {
         ->check(share());
     batch.flag("--balance", flags.balance, "Weight classes by how rare they are");
     auto& audio = flags.batch.audio;
-    batch.add("--gain", audio.gain_db, "Sound: random gain of up to so many dB, up or down");
+    batch.add("--gain", audio.gain_db, "Sound: random gain of up to so many dB, up or down")
+        ->check(number_in(0.0, 1000.0));
     batch.add("--noise", audio.noise_probability, "Sound: share of records that get white noise (10 to 40 dB below)")
         ->check(share());
-    batch.add("--shift", audio.shift_s, "Sound: moves records by up to so many seconds");
+    batch.add("--shift", audio.shift_s, "Sound: moves records by up to so many seconds")->check(number_in(0.0, 1e9));
     batch.add("--speed", audio.speed, "Sound: plays records faster or slower by up to this share")
-        ->check(CLI::Range(0.0, 0.9));
+        ->check(number_in(0.0, 0.9));
     batch.add("--equalise", audio.equalise_db, "Sound: three random bands louder or softer by up to so many dB")
-        ->check(CLI::NonNegativeNumber);
+        ->check(number_in(0.0, kLargest));
     batch.add("--cutout", audio.cutout, "Sound: silences a stretch of up to this share of a record")->check(share());
     batch.add("--mix", audio.mix_probability, "Sound: share of records mixed with one of another class")
         ->check(share());
@@ -89,23 +91,23 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     auto& o = flags.optimizer;
     optimiser.add("--steps", flags.steps, "Steps of the whole run; 0: by --epochs")->check(at_least(0));
     optimiser.add("--epochs", flags.epochs, "How often every record is seen, instead of --steps")
-        ->check(CLI::Range(0.0, 1e9).description(""));
-    optimiser.add("--learning-rate", o.learning_rate, "Of AdamW, at its peak")->check(CLI::PositiveNumber);
+        ->check(number_in(0.0, 1e9));
+    optimiser.add("--learning-rate", o.learning_rate, "Of AdamW, at its peak")->check(number_in(1e-30, kLargest));
     optimiser.add("--warmup", flags.warmup, "Share of the steps in which it rises; then half a cosine down")
         ->check(share());
     optimiser.add("--final-rate", o.final_share, "Share of it that is left at the last step")->check(share());
     optimiser.add("--weight-decay", o.weight_decay, "Decoupled; none for A_log, D, biases and norms")
-        ->check(CLI::NonNegativeNumber);
+        ->check(number_in(0.0, kLargest));
     optimiser.add("--beta1", o.beta1, "Of the first moment")->check(share());
     optimiser.add("--beta2", o.beta2, "Of the second moment")->check(share());
     optimiser.add("--clip", o.max_norm, "Largest norm of all gradients together; 0: any")
-        ->check(CLI::NonNegativeNumber);
+        ->check(number_in(0.0, kLargest));
     optimiser
         .add("--ema", o.average_decay,
              "Decay of a moving average of the parameters, as 0.999, which is validated and written instead of them; "
              "0: none")
-        ->check(CLI::Range(0.0, 0.999999));
-    optimiser.add("--dropout", flags.dropout, "In front of each block and of the head")->check(CLI::Range(0.0, 0.9));
+        ->check(number_in(0.0, 0.999999));
+    optimiser.add("--dropout", flags.dropout, "In front of each block and of the head")->check(number_in(0.0, 0.9));
     optimiser
         .add("--freeze-below", flags.freeze_below,
              "Train from this layer up: 1 leaves the embedding as it is, n_layer + 1 trains the head alone")
@@ -119,7 +121,7 @@ void add_optimiser_options(CLI::App& command, TrainFlags& flags) {
     optimiser.flag("--truncate", flags.truncate,
                    "With --piece, token objectives: gradients end at the pieces' borders (truncated back-propagation "
                    "through time)");
-    optimiser.add("--seed", flags.seed, "Of everything that is drawn")->check(negative_number);
+    optimiser.add("--seed", flags.seed, "Of everything that is drawn")->check(unfit_seed);
 }
 
 void add_run_options(CLI::App& command, TrainFlags& flags) {
@@ -132,7 +134,8 @@ void add_run_options(CLI::App& command, TrainFlags& flags) {
     run.add("--score", flags.score, "What the best model is judged by (default: mcc of classifiers, else loss)")
         ->check(CLI::IsMember({"loss", "accuracy", "mcc"}));
     run.add("--target-score", flags.loop.target_score,
-            "End at the first validation with this score; 0: at the last step");
+            "End at the first validation with this accuracy or mcc (0 to 1); 0: at the last step")
+        ->check(number_in(0.0, 1.0));
     run.flag("--resume", flags.resume, "Go on from the checkpoint in the output directory");
 }
 

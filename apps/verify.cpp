@@ -98,7 +98,7 @@ void add_verify_command(CLI::App& program, CommandResult& result) {
         ->check(CLI::Range(index_t{3}, index_t{1} << 20).description(""))
         ->capture_default_str();
     command->add_option("--seed", options->verify.seed, "Of the random record")
-        ->check(negative_number)
+        ->check(unfit_seed)
         ->capture_default_str();
     add_input_flags(*command, options->input);
     command->get_option("INPUT")->required(false)->description(

@@ -58,6 +58,16 @@ protected:
     }
 };
 
+TEST_F(BatchTest, AFileBehindTheListOfFormatsIsAnInput) {
+    EXPECT_EQ(
+        batch({"--format", "tsv,jsonl", "--format", "bed", file("a.fa", fasta("a", "ACGT")).string(), "-O", "out"})
+            .exit_code,
+        0);
+    EXPECT_EQ(rows("out/a.fa.classes.tsv").size(), 1U);
+    EXPECT_TRUE(has("out/a.fa.classes.jsonl") && has("out/a.fa.classes.bed"));
+    EXPECT_NE(text("out/run.json").find("--format tsv,jsonl,bed "), std::string::npos) << text("out/run.json");
+}
+
 TEST_F(BatchTest, WhatBrokeIsCalledIncompleteAndTold) {
     make_mixed_folder();
     file("mix/torn.fq", fastq("whole", "ACGT") + "@torn\nACG");

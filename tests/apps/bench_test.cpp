@@ -54,7 +54,7 @@ TEST(BenchCommand, BidirectionalModelsDoNotDecode) {
 
 TEST(BenchCommand, OpsTakeAsManyRowsAsAskedFor) {
     TempDir const temp;
-    auto const run = run_program(temp.path(), {"bench", make_dna_model(temp.path()).string(), "--lengths", "8",
+    auto const run = run_program(temp.path(), {"bench", "--lengths", "8", make_dna_model(temp.path()).string(),
                                                "--runs", "1", "--threads", "1", "--decode-steps", "1", "--rows", "40",
                                                "--device", "cpu", "--json", "bench.json"});
     EXPECT_EQ(run.exit_code, 0) << run.err;

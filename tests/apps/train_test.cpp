@@ -230,6 +230,11 @@ TEST_F(TrainTest, RefusesWhatItCannotDo) {
     refused(with({"--dtype", "bf16", "-o", "new"}), "f32");
     refused(with({"--max-memory", "1K", "-o", "new"}), "raise --max-memory");
     refused(with({"--epochs", "1e30", "-o", "new"}), "--epochs");
+    for (auto const* const option : {"--dropout", "--learning-rate", "--gain", "--warmup", "--target-score"}) {
+        refused(with({option, "nan", "-o", "new"}), "nan: has to be a number from ");
+    }
+    refused(with({"--target-score", "0.9", "-o", "new"}), "of held-out records");
+    refused(with({"--target-score", "0.9", "--score", "loss", "--held-out", "0.2", "-o", "new"}), "give --score");
     refused(with({"--held-out", "0.2", "--fold", "0/5", "-o", "new"}), "one of");
     refused(with({"--fold", "0-5", "-o", "new"}), "0-5");
     refused(with({"--synthetic", "induction-heads", "-o", "new"}), "next-token");
