@@ -9,6 +9,8 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace strandwave {
 namespace {
@@ -36,6 +38,22 @@ void log_classes(LogOptions const& log, ClassifyReport const& report, std::vecto
     }
     if (!line.empty()) { log_line(log, "classes: " + line.substr(2)); }
 }
+
+/// Ends the run when the table cannot be written any more, and not only behind the last input.
+class TableListener final : public LoggingListener {
+public:
+    TableListener(Progress& progress, std::ostream const& table, std::string name)
+        : LoggingListener(progress), table_(table), name_(std::move(name)) {}
+
+    void progress(RunReport const& report) override {
+        if (!table_) { throw Error(ErrorCode::io, name_ + ": could not be written whole; is the disk full?"); }
+        LoggingListener::progress(report);
+    }
+
+private:
+    std::ostream const& table_;
+    std::string name_;
+};
 
 void check_flags(ClassifyFlags const& flags, ModelConfig const& config) {
     if (flags.per_record && flags.input.window.empty()) {
@@ -72,7 +90,7 @@ ExitCode run_classify(ClassifyFlags const& flags) {
         progress.clear();
         log_line(flags.log, line);
     };
-    LoggingListener listener(progress);
+    TableListener listener(progress, stream, file ? flags.output.path.string() : "stdout");
     ClassifyReport report;
     if (config.regression) {
         ValueTable const table(format, source.reads_sound());
@@ -107,7 +125,7 @@ void add_classify_command(CLI::App& program, CommandResult& result) {
         ->add_option("--min-probability", flags->min_probability,
                      "Report a best class below this (0 to 1) as unclassified (default: 0)")
         ->type_name("P")
-        ->check(CLI::Range(0.0, 1.0).description(""));
+        ->check(number_in(0.0, 1.0));
     add_preprocessor_flags(*command, flags->preprocessor);
     add_compute_options(*command, flags->compute, true);
     add_log_options(*command, flags->log);

@@ -2,6 +2,7 @@
 #include "apps/common_options.h"
 #include "apps/output_path.h"
 #include "apps/progress.h"
+#include "formats/byte_source.h"
 #include "pipelines/embed_files.h"
 
 #include <CLI/CLI.hpp>
@@ -40,8 +41,8 @@ std::string size_text(index_t bytes) {
 /// Per-position output is large: what it will take is told, and refused if the disk has less.
 void check_disk(EmbedFlags const& flags, RecordSourceOptions const& options, OpenedModel const& opened) {
     auto const free = free_disk_bytes(flags.output.path);
-    if (std::count(flags.input.files.begin(), flags.input.files.end(), "-") > 0) {
-        log_line(flags.log, "size of " + flags.output.path.string() + " not known for stdin; " + size_text(free) +
+    if (std::any_of(flags.input.files.begin(), flags.input.files.end(), is_read_only_once)) {
+        log_line(flags.log, "size of " + flags.output.path.string() + " not known for a pipe; " + size_text(free) +
                                 " are free, checked while it grows");
         return;
     }

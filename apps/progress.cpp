@@ -173,6 +173,7 @@ void log_summary(LogOptions const& log, RunReport const& report, double seconds)
     std::string skipped;
     add_count(skipped, source.too_short, "shorter than --min-length");
     add_count(skipped, source.secondary, "secondary or supplementary");
+    add_count(skipped, source.silent, "windows below --skip-silence");
     add_count(skipped, report.no_position, "without a token");
     if (!skipped.empty()) { log_line(log, "skipped: " + skipped); }
 

@@ -1,6 +1,7 @@
 #include "apps/verify_labels.h"
 
 #include "apps/progress.h"
+#include "formats/byte_source.h"
 #include "lib/core/error.h"
 #include "pipelines/classify_files.h"
 
@@ -65,8 +66,11 @@ void check_labels_comparable(Model const& model, InputFlags const& input) {
                     "the model has no classifier head, so inputs have no labels to compare; give "
                     "verify the model directory alone");
     }
-    if (std::find(input.files.begin(), input.files.end(), "-") != input.files.end()) {
-        throw Error(ErrorCode::invalid_argument, "verify reads its inputs twice; give a file instead of -");
+    auto const once = std::find_if(input.files.begin(), input.files.end(), is_read_only_once);
+    if (once != input.files.end()) {
+        throw Error(ErrorCode::invalid_argument, input_name(*once) +
+                                                     ": can be read only once, and verify reads its inputs twice; "
+                                                     "store it in a file first");
     }
 }
 

@@ -22,6 +22,13 @@ index_t read_some(int descriptor, char* to, index_t bytes) {
 
 std::string input_name(std::filesystem::path const& path) { return path == "-" ? "stdin" : path.string(); }
 
+bool is_read_only_once(std::filesystem::path const& path) {
+    std::error_code ignored;
+    auto const kind = std::filesystem::status(path, ignored).type();
+    return path == "-" || kind == std::filesystem::file_type::fifo || kind == std::filesystem::file_type::socket ||
+           kind == std::filesystem::file_type::character;
+}
+
 Result<ByteSource> open_byte_source(std::filesystem::path const& path) {
     int const descriptor = open_descriptor(path);
     if (descriptor < 0) {

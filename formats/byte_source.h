@@ -20,6 +20,9 @@ Result<ByteSource> open_byte_source(std::filesystem::path const& path);
 /// What messages call the input: its path, or "stdin" for "-".
 std::string input_name(std::filesystem::path const& path);
 
+/// Whether what is read is gone then: stdin, a pipe, a socket or a device.
+bool is_read_only_once(std::filesystem::path const& path);
+
 /// Reads until `bytes` are there or the source ends; returns how many, or -1.
 index_t read_fully(ByteSource const& source, char* to, index_t bytes);
 

@@ -160,9 +160,7 @@ std::unique_ptr<SequenceReader> open_regions(fs::path const& fasta, std::vector<
         throw Error(ErrorCode::invalid_argument,
                     "regions cannot be widened by " + std::to_string(flank) + " bases; 0 or more can be added");
     }
-    std::error_code ignored;
-    auto const type = fs::status(fasta, ignored).type();
-    if (fasta == "-" || type == fs::file_type::fifo || type == fs::file_type::character) {
+    if (is_read_only_once(fasta)) {
         throw Error(ErrorCode::unsupported, input_name(fasta) + ": regions need a file with an index, not a stream");
     }
     open_file_bytes(fasta);                             // throws when it is missing, a directory or not ours to read

@@ -14,14 +14,10 @@ Error changed(std::string const& file, index_t ordinal, std::string const& what)
 } // namespace
 
 FileBytes open_second_time(std::filesystem::path const& path) {
-    auto const name = input_name(path);
-    std::error_code ignored;
-    auto const kind = std::filesystem::status(path, ignored).type();
-    bool const once = kind == std::filesystem::file_type::fifo || kind == std::filesystem::file_type::character ||
-                      kind == std::filesystem::file_type::socket;
-    if (path == "-" || once) {
-        throw Error(ErrorCode::unsupported, name + ": can be read only once, and this output needs its records a "
-                                                   "second time; store it in a file first");
+    if (is_read_only_once(path)) {
+        throw Error(ErrorCode::unsupported, input_name(path) +
+                                                ": can be read only once, and this output needs its records a "
+                                                "second time; store it in a file first");
     }
     return open_file_bytes(path);
 }

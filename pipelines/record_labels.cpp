@@ -1,5 +1,6 @@
 #include "pipelines/record_labels.h"
 
+#include "formats/byte_source.h"
 #include "formats/open_input.h"
 #include "lib/core/error.h"
 
@@ -56,7 +57,11 @@ std::optional<std::string> LabelSource::label(Unit const& unit) const {
     switch (kind_) {
     case Kind::table: {
         auto label = find(unit.name);
-        return label ? label : find(std::filesystem::path(unit.name).filename().string());
+        if (!label) { label = find(std::filesystem::path(unit.name).filename().string()); }
+        bool const one_channel = unit.sample_rate_hz > 0 && unit.name != unit.file;
+        if (label || !one_channel) { return label; }
+        label = find(unit.file);
+        return label ? label : find(file.filename().string());
     }
     case Kind::header: return find(header_name(unit.file, unit.name));
     case Kind::file: {
@@ -103,9 +108,10 @@ void LabelSource::read_headers(std::string const& key, std::vector<std::filesyst
                                InputOptions const& input) {
     bool any_record = false;
     for (auto const& file : files) {
-        if (file == "-") {
+        if (is_read_only_once(file)) {
             throw Error(ErrorCode::invalid_argument,
-                        "--labels-from header reads its input twice, so stdin will not do; give files");
+                        input_name(file) + ": can be read only once, and --labels-from header reads its input twice; "
+                                           "store it in a file first");
         }
         Input opened = open_input(file, input).value();
         if (!opened.sequence) {

@@ -1,5 +1,6 @@
 #include "pipelines/record_source.h"
 
+#include "formats/byte_source.h"
 #include "formats/paired_reader.h"
 #include "formats/region_reader.h"
 #include "lib/encode/audio_encoder.h"
@@ -16,8 +17,6 @@ namespace strandwave {
 namespace {
 
 constexpr index_t kReadSymbols = 1 << 16;
-
-std::string display_name(std::filesystem::path const& file) { return file == "-" ? "stdin" : file.string(); }
 
 class DnaSource {
 public:
@@ -214,7 +213,7 @@ UnitShape RecordSource::Impl::shape(double sample_rate_hz) const {
 
 std::unique_ptr<UnitStream> RecordSource::Impl::open_dna(std::unique_ptr<SequenceReader> reader) {
     return std::make_unique<CuttingStream<DnaSource>>(
-        display_name(files[file]), static_cast<index_t>(file), 0,
+        input_name(files[file]), static_cast<index_t>(file), 0,
         DnaSource(std::move(reader), regions, options.preprocessor, counts.letters), shape(0), counts);
 }
 
@@ -222,9 +221,9 @@ std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::str
     auto const& policy = options.preprocessor.audio;
     auto const rate = input.audio->sample_rate_hz();
     channels = policy.channels == ChannelPolicy::each ? input.audio->channels() : 1;
-    if (channels > 1 && files[file] == "-") {
-        throw Error(ErrorCode::unsupported, "stdin: --channels each reads a recording once a channel, which a pipe "
-                                            "does not allow; save it to a file first, or take mix or first");
+    if (channels > 1 && is_read_only_once(files[file])) {
+        throw Error(ErrorCode::unsupported, name + ": --channels each reads a recording once a channel, which a pipe "
+                                                   "does not allow; save it to a file first, or take mix or first");
     }
     std::string record = channels > 1 ? name + ":channel" + std::to_string(channel + 1) : name;
     return std::make_unique<CuttingStream<AudioSource>>(
@@ -233,7 +232,7 @@ std::unique_ptr<UnitStream> RecordSource::Impl::open_audio(Input input, std::str
 }
 
 Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
-    auto const name = display_name(files[file]);
+    auto const name = input_name(files[file]);
     if (!regions.empty()) {
         return open_dna(open_regions(files[file], regions, options.flank));
     } // what it throws is set-up
@@ -249,13 +248,13 @@ Result<std::unique_ptr<UnitStream>> RecordSource::Impl::open() {
 }
 
 std::unique_ptr<SequenceReader> RecordSource::Impl::with_mates(std::unique_ptr<SequenceReader> reader) {
-    auto name = display_name(files[file]);
+    auto name = input_name(files[file]);
     if (options.interleaved) { return check_interleaved(std::move(reader), std::move(name)); }
     if (!has_mates()) { return reader; }
     auto const path = mates();
     auto mates = open_input(path, options.input).value();
-    if (mates.sequence == nullptr) { throw Error(ErrorCode::unsupported, display_name(path) + ": holds no reads"); }
-    return pair_readers(std::move(reader), std::move(mates.sequence), std::move(name), display_name(path));
+    if (mates.sequence == nullptr) { throw Error(ErrorCode::unsupported, input_name(path) + ": holds no reads"); }
+    return pair_readers(std::move(reader), std::move(mates.sequence), std::move(name), input_name(path));
 }
 
 /// On to the next channel or file. Whether the piece is a mark of the end.
@@ -290,7 +289,7 @@ bool RecordSource::Impl::next(UnitPiece& piece, index_t max_positions) {
             if (!opened) {
                 piece = {};
                 piece.unit.record = piece.unit.ordinal = -1;
-                piece.unit.file = piece.unit.name = display_name(files[file]);
+                piece.unit.file = piece.unit.name = input_name(files[file]);
                 piece.unit.file_index = static_cast<index_t>(file);
                 piece.failure = opened.error();
                 piece.file_broken = true;

@@ -9,6 +9,8 @@
 #include "pipelines/batch/part_check.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <system_error>
@@ -81,6 +83,9 @@ void copy_file(WrittenFile const& file, fs::path const& from, fs::path const& to
 void append_bytes(fs::path const& from, index_t begin, index_t end, fs::path const& to) {
     std::ifstream source(from, std::ios::binary);
     std::ofstream target(to, std::ios::binary | std::ios::app);
+    auto const require_written = [&] {
+        if (!target) { throw Error(ErrorCode::io, to.string() + ": cannot be written: " + std::strerror(errno)); }
+    };
     source.seekg(begin);
     std::vector<char> buffer(std::size_t{1} << 18);
     while (begin < end) {
@@ -88,11 +93,12 @@ void append_bytes(fs::path const& from, index_t begin, index_t end, fs::path con
         if (!source.read(buffer.data(), now)) {
             throw Error(ErrorCode::malformed_input, from.string() + ": is shorter than it was written");
         }
-        if (!target.write(buffer.data(), now)) { throw Error(ErrorCode::io, to.string() + ": cannot be written"); }
+        target.write(buffer.data(), now);
+        require_written();
         begin += now;
     }
     target.close();
-    if (!target) { throw Error(ErrorCode::io, to.string() + ": cannot be written"); }
+    require_written();
 }
 
 /// The bytes of a block, or of what stands behind the last one, in each file of a shard.

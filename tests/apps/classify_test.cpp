@@ -3,6 +3,7 @@
 #include "tests/support/small_models.h"
 #include "tests/support/temp_dir.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -228,12 +229,21 @@ TEST_F(ClassifyTest, InputFlagsChooseRecords) {
     EXPECT_EQ(table(classify({"-q", a, "--limit", "2"}).out).size(), 3U);
     EXPECT_EQ(table(classify({"-q", a, "--min-length", "10"}).out).size(), 3U);
     EXPECT_NE(classify({a, "--min-length", "10"}).err.find("1 shorter"), std::string::npos);
-    auto const region = table(classify({"-q", a, "--region", "a:11-20", "--region", "c"}).out);
+    auto const region = table(classify({"-q", "--region", "a:11-20", "--region", "c", a, "--limit", "9"}).out);
     ASSERT_EQ(region.size(), 3U);
     EXPECT_EQ(Strings(region[1].begin(), region[1].begin() + 3), Strings({"a", "10", "20"}));
     auto const bed = table(classify({"-q", a, "--bed", file("a.bed", "c\t0\t5\n")}).out);
     EXPECT_EQ(Strings(bed[1].begin(), bed[1].begin() + 3), Strings({"c", "0", "5"}));
     EXPECT_EQ(classify({a, "--region", "zz:1-5"}).exit_code, 2);
+}
+
+TEST_F(ClassifyTest, WindowsOfSilenceAreCounted) {
+    model_ = make_sound_model(folder_.path());
+    auto sound = wav(16'000, 1, 8000);
+    std::fill(sound.end() - 16'000, sound.end(), '\0');
+    auto const run = classify({file("a.wav", sound), "--window", "0.5s", "--skip-silence", "-50"});
+    EXPECT_EQ(table(run.out).size(), 3U) << run.out;
+    EXPECT_NE(run.err.find("skipped: 2 windows below --skip-silence"), std::string::npos) << run.err;
 }
 
 TEST_F(ClassifyTest, AlignmentsAreSkippedUnlessKept) {

@@ -47,6 +47,17 @@ TEST_F(CliTest, AFullOrClosedStdoutIsAnError) {
     EXPECT_EQ(result.out, "2\n1\n2\n1\n2\n1\n2\n1\n2\n1\n2\n1\n") << result.err;
 }
 
+TEST_F(CliTest, AFullStdoutEndsARunWhoseInputDoesNotEnd) {
+    auto const model = make_dna_model(folder_.path());
+    std::string const script =
+        "yes $'>a\\nACGT' | timeout 60 \"$0\" classify --device cpu --model \"$1\" --chunk 256 - "
+        "> /dev/full; echo ${PIPESTATUS[1]}";
+    auto const result =
+        run_program(folder_.path(), {"-c", script, STRANDWAVE_PROGRAM, model.string()}, "", "/bin/bash");
+    EXPECT_EQ(result.out, "2\n") << result.err;
+    EXPECT_NE(result.err.find("stdout: could not be written whole"), std::string::npos) << result.err;
+}
+
 TEST_F(CliTest, NoFileGetsWhatIsWrittenToAClosedStderr) {
     auto const model = make_dna_model(folder_.path());
     write_text(folder_.path() / "a.fa", fasta("a", "ACGT") + fasta("bad", "ACJT"));

@@ -98,7 +98,8 @@ TEST_F(VerifyInputs, WhatHasNoLabelsIsRefusedBeforeAnythingRuns) {
     EXPECT_NE(headless.err.find("no classifier head"), std::string::npos) << headless.err;
     auto const twice = verify(make_dna_model(folder_.path()), {"-"});
     EXPECT_EQ(twice.exit_code, 2);
-    EXPECT_NE(twice.err.find("reads its inputs twice"), std::string::npos) << twice.err;
+    EXPECT_NE(twice.err.find("stdin: can be read only once, and verify reads its inputs twice"), std::string::npos)
+        << twice.err;
 }
 
 /// On the first GPU, where there is one.

@@ -4,6 +4,7 @@
 #include "tests/support/temp_dir.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 namespace strandwave {
 namespace {
@@ -47,6 +48,25 @@ TEST_F(RecordLabels, ATableNamesRecordsOrTheFilesOfRecordings) {
     EXPECT_EQ(labels.label(unit("a.fa", "r1")), "red");
     EXPECT_EQ(labels.label(unit("x/b.wav", "x/b.wav")), "blue");
     EXPECT_EQ(labels.label(unit("a.fa", "r2")), std::nullopt);
+}
+
+TEST_F(RecordLabels, ChannelsHaveTheLabelOfTheirFileUnlessTheyHaveTheirOwn) {
+    auto channel = unit("x/b.wav", "x/b.wav:channel2");
+    channel.sample_rate_hz = 8000;
+    EXPECT_EQ(table("b.wav\tblue\n").label(channel), "blue");
+    EXPECT_EQ(table("x/b.wav\tblue\nb.wav:channel2\tred\n").label(channel), "red");
+    EXPECT_EQ(table("b.wav\tblue\n").label(unit("b.wav", "r1")), std::nullopt) << "a record is no channel";
+}
+
+TEST_F(RecordLabels, HeadersOfAPipeAreNotReadTwice) {
+    auto const pipe = folder_.path() / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    try {
+        from("header", {pipe});
+        FAIL() << "was read";
+    } catch (Error const& error) {
+        EXPECT_NE(error.message().find("pipe: can be read only once"), std::string::npos) << error.message();
+    }
 }
 
 TEST_F(RecordLabels, ABadTableIsRefusedByLine) {
