@@ -193,6 +193,21 @@ TrainingLoopOptions loop_options(TrainFlags const& flags, Score score, index_t s
     return loop;
 }
 
+/// Rows of the head would learn what they did not stand for when the run began.
+void check_same_classes(ModelConfig const& model, std::vector<std::string> const& classes) {
+    if (classes.empty() || classes == model.labels) { return; }
+    auto const listed = [](std::vector<std::string> const& names) {
+        std::string list;
+        for (auto const& name : names) {
+            list += (list.empty() ? "" : ", ") + name;
+        }
+        return list;
+    };
+    throw Error(ErrorCode::invalid_argument, "the run began with the classes " + listed(model.labels) +
+                                                 ", and the labels now have " + listed(classes) +
+                                                 "; --resume goes on with the data of the run");
+}
+
 /// Without these two the run would never end by it.
 void check_target_score(TrainFlags const& flags, Score score, TrainingSource const& source) {
     if (flags.loop.target_score == 0) { return; }
@@ -236,7 +251,9 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
         log_line(flags.log, start.origin);
     }
     TensorStore const store = open_checkpoint(folder.path());
-    auto const parameters = find_parameters(read_model_config(folder.path(), store), store);
+    auto const model = read_model_config(folder.path(), store);
+    check_same_classes(model, source->classes());
+    auto const parameters = find_parameters(model, store);
     auto checkpoint = begin(flags, command, folder, parameters, store, fresh_head ? std::nullopt : label_scale);
 
     Threads const threads(flags.compute.threads);

@@ -205,6 +205,20 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
     EXPECT_FALSE(std::filesystem::exists(folder() / "elsewhere"));
 }
 
+TEST_F(TrainTest, ARunGoesOnWithItsOwnClassesOnly) {
+    auto const input = file("x.fa", fasta("a", bases(50)) + fasta("b", bases(70)) + fasta("c", bases(60)));
+    auto const arguments = [&](std::string const& labels, Strings more) {
+        file("labels.tsv", labels);
+        more.insert(more.end(), {"-q", "--labels", "labels.tsv", input, "--steps", "2", "-o", "new"});
+        return train_arguments(more);
+    };
+    ASSERT_EQ(program(arguments("a\tred\nb\tblue\nc\tred\n", {})).exit_code, 0);
+    refused(arguments("a\tred\nb\tgreen\nc\tred\n", {"--resume"}),
+            "the run began with the classes blue, red, and the labels now have green, red");
+    refused(arguments("a\tred\nb\tblue\nc\tgreen\n", {"--resume"}), "and the labels now have blue, green, red");
+    EXPECT_EQ(program(arguments("a\tred\nb\tblue\nc\tred\n", {"--resume"})).exit_code, 0);
+}
+
 TEST_F(TrainTest, ACheckpointComesAfterWhatBelongsToIt) {
     ASSERT_EQ(train(genomes({"-q", "--steps", "5", "-o", "new"})).exit_code, 0);
     auto const written = [&](std::string const& name) {
