@@ -93,20 +93,6 @@ CLI::Validator device_words(bool many) {
     return {check, many ? "{auto,cpu,cuda,cuda:N,cuda:all}" : "{auto,cpu,cuda,cuda:N}"};
 }
 
-void check_vocabulary(OpenedModel const& opened) {
-    auto const& config = opened.model->config();
-    auto const& preprocessor = opened.preprocessor;
-    if (config.frame_length > 0) { return; }
-    auto const needed = preprocessor.input == InputKind::dna
-                            ? NucleotideEncoder(preprocessor.nucleotide).vocabulary_size()
-                            : index_t{256};
-    if (config.vocab_size < needed) {
-        throw Error(ErrorCode::unsupported, "the model knows " + std::to_string(config.vocab_size) +
-                                                " tokens, but its preprocessor needs " + std::to_string(needed) +
-                                                "; set the right one in preprocessor_config.json");
-    }
-}
-
 } // namespace
 
 void add_log_options(CLI::App& command, LogOptions& options) {
@@ -241,6 +227,7 @@ void check_kind(PreprocessorFlags const& flags, PreprocessorConfig const& config
                                                              : " is for DNA, and this model reads sound"));
     };
     refuse(dna && !flags.channels.empty(), "--channels");
+    refuse(!dna && !flags.strand.empty(), "--strand");
     refuse(!dna && flags.special_tokens, "--special-tokens");
     refuse(!dna && !flags.lower_case.empty(), "--lower-case");
     refuse(!dna && !flags.n.empty(), "--n");
@@ -369,7 +356,6 @@ OpenedModel open_model(ModelOptions const& model, ComputeOptions const& compute,
     OpenedModel opened = open_model(model, compute, log);
     opened.preprocessor = read_preprocessor_config(model.directory, opened.model->config());
     apply(flags, opened.preprocessor);
-    check_vocabulary(opened);
     return opened;
 }
 

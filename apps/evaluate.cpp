@@ -103,6 +103,12 @@ ExitCode evaluate(EvaluateFlags const& flags, OpenedModel const& opened, RecordS
 
 ExitCode run(EvaluateFlags const& flags) {
     if (!flags.synthetic.empty()) {
+        bool const labels = !flags.labels.table.empty() || !flags.labels.from.empty();
+        if (!flags.input.files.empty() || labels || !flags.output.path.empty()) {
+            throw Error(ErrorCode::invalid_argument,
+                        "--synthetic asks tasks made by rule, and writes a table to stdout: leave INPUT, labels and "
+                        "-o out");
+        }
         evaluate_synthetic(open_model(flags.model, flags.compute, flags.log), flags.synthetic, flags.examples);
         return ExitCode::done;
     }

@@ -278,6 +278,9 @@ void run(ForwardOptions const& options) {
     OpenedModel const opened = open_model(options.model, options.compute, options.log);
     ModelConfig const& config = opened.model->config();
     check_outputs(options, config);
+    if (!options.pool.empty() && config.head != HeadKind::classifier) {
+        bad_argument("--pool is for a classifier, whose logits are of a whole sequence");
+    }
     Batch const batch = read_batch(options, config);
     Pooling const pooling = options.pool.empty() ? read_preprocessor_config(options.model.directory, config).pooling
                                                  : parse_pooling(options.pool);

@@ -72,7 +72,9 @@ void run(InitFlags const& flags) {
     NewModelDirectory directory(flags.output.path, flags.output.force);
     initialise_model(flags.config, flags.seed, directory.staging(), true);
     auto const model = read_model_config(directory.staging(), open_checkpoint(directory.staging()));
-    write_preprocessor_config(directory.staging(), make_preprocessor(flags, model));
+    auto const preprocessor = make_preprocessor(flags, model);
+    check_against_model(flags.config.string(), preprocessor, model);
+    write_preprocessor_config(directory.staging(), preprocessor);
     directory.commit();
     log_line(flags.log, "model written to " + flags.output.path.string());
 }

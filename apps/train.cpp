@@ -106,8 +106,17 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
                                                      std::string(objective_name(objective)) +
                                                      " are exact at the same cost");
     }
+    if (!is_pooled(objective) && (!flags.labels.table.empty() || !flags.labels.from.empty())) {
+        throw Error(ErrorCode::invalid_argument, "--labels and --labels-from are for classification and regression");
+    }
     if (!flags.synthetic.empty() && is_pooled(objective)) {
         throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
+    }
+    bool const held_out = flags.held_out > 0 || !flags.fold.empty() || !flags.validation_files.empty();
+    if (!flags.synthetic.empty() && (!flags.input.files.empty() || held_out)) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--synthetic tasks are made by rule, held-out examples too: leave INPUT, --validation-file, "
+                    "--held-out and --fold out");
     }
 }
 

@@ -55,4 +55,9 @@ std::string repair_utf8(std::string_view text) {
     return valid;
 }
 
+std::string_view behind_byte_order_mark(std::string_view text) {
+    constexpr std::string_view kMark = "\xef\xbb\xbf";
+    return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+}
+
 } // namespace strandwave

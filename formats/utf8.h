@@ -12,4 +12,7 @@ std::u32string decode_utf8(std::string_view text);
 /// The text with U+FFFD in the place of each such byte: valid UTF-8.
 std::string repair_utf8(std::string_view text);
 
+/// The text behind the byte order mark that Excel puts in front of a table; all of it where there is none.
+std::string_view behind_byte_order_mark(std::string_view text);
+
 } // namespace strandwave

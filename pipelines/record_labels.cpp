@@ -2,6 +2,7 @@
 
 #include "formats/byte_source.h"
 #include "formats/open_input.h"
+#include "formats/utf8.h"
 #include "lib/core/error.h"
 
 #include <cerrno>
@@ -87,6 +88,7 @@ void LabelSource::read_table(std::filesystem::path const& path) {
     index_t number = 0;
     for (std::string line; std::getline(in, line);) {
         std::string const where = path.string() + ", line " + std::to_string(++number);
+        if (number == 1) { line = std::string(behind_byte_order_mark(line)); }
         if (!line.empty() && line.back() == '\r') { line.pop_back(); }
         if (line.empty()) { continue; }
         std::size_t const tab = line.find('\t');

@@ -200,32 +200,6 @@ void read_audio(Fields& fields, ModelConfig const& model, PreprocessorConfig& co
 }
 
 /// Whether the model can read what the file says.
-void check_against_model(std::string const& name, PreprocessorConfig const& config, ModelConfig const& model) {
-    auto const refuse = [&](std::string const& reason) {
-        throw Error(ErrorCode::malformed_checkpoint, name + ": " + reason);
-    };
-    bool const frames = config.input == InputKind::audio && config.audio.encoding == AudioEncoding::frames;
-    if (frames != (model.frame_length > 0)) {
-        refuse(frames ? "says that the model reads frames, but its tensors embed tokens"
-                      : "says that the model reads tokens, but its tensors embed frames of " +
-                            std::to_string(model.frame_length) +
-                            " samples: \"input\" has to be \"audio\" and "
-                            "\"encoding\" \"frames\"");
-    }
-    if (frames) {
-        if (config.audio.frame_length != model.frame_length) {
-            refuse("frame_length is " + std::to_string(config.audio.frame_length) + ", but the model's tensors say " +
-                   std::to_string(model.frame_length));
-        }
-        return;
-    }
-    index_t const needed =
-        config.input == InputKind::audio ? kMuLawTokens : NucleotideEncoder(config.nucleotide).vocabulary_size();
-    if (model.vocab_size < needed) {
-        refuse("needs " + std::to_string(needed) + " token ids, but the model has " + std::to_string(model.vocab_size));
-    }
-}
-
 } // namespace
 
 PreprocessorConfig default_preprocessor_config(ModelConfig const& model) {
@@ -277,6 +251,32 @@ PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_d
     }
     check_against_model(path.string(), config, model);
     return config;
+}
+
+void check_against_model(std::string const& name, PreprocessorConfig const& config, ModelConfig const& model) {
+    auto const refuse = [&](std::string const& reason) {
+        throw Error(ErrorCode::malformed_checkpoint, name + ": " + reason);
+    };
+    bool const frames = config.input == InputKind::audio && config.audio.encoding == AudioEncoding::frames;
+    if (frames != (model.frame_length > 0)) {
+        refuse(frames ? "says that the model reads frames, but its tensors embed tokens"
+                      : "says that the model reads tokens, but its tensors embed frames of " +
+                            std::to_string(model.frame_length) +
+                            " samples: \"input\" has to be \"audio\" and "
+                            "\"encoding\" \"frames\"");
+    }
+    if (frames) {
+        if (config.audio.frame_length != model.frame_length) {
+            refuse("frame_length is " + std::to_string(config.audio.frame_length) + ", but the model's tensors say " +
+                   std::to_string(model.frame_length));
+        }
+        return;
+    }
+    index_t const needed =
+        config.input == InputKind::audio ? kMuLawTokens : NucleotideEncoder(config.nucleotide).vocabulary_size();
+    if (model.vocab_size < needed) {
+        refuse("needs " + std::to_string(needed) + " token ids, but the model has " + std::to_string(model.vocab_size));
+    }
 }
 
 std::string preprocessor_json(PreprocessorConfig const& config, int indent) {

@@ -33,6 +33,10 @@ PreprocessorConfig default_preprocessor_config(ModelConfig const& model);
 /// Throws malformed_checkpoint naming file, key and the values that it may have; unknown keys are errors too.
 PreprocessorConfig read_preprocessor_config(std::filesystem::path const& model_directory, ModelConfig const& model);
 
+/// Throws malformed_checkpoint, beginning with `name`, for a config of frames where the model reads tokens or the other
+/// way round, of frames of another length, or of more token ids than the model has.
+void check_against_model(std::string const& name, PreprocessorConfig const& config, ModelConfig const& model);
+
 /// All keys that the kind of input has, as JSON: in one line, or with `indent` blanks a level.
 std::string preprocessor_json(PreprocessorConfig const& config, int indent = -1);
 

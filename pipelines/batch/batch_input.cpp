@@ -1,5 +1,6 @@
 #include "pipelines/batch/batch_input.h"
 
+#include "formats/utf8.h"
 #include "lib/core/error.h"
 #include "pipelines/table_cells.h"
 
@@ -188,8 +189,7 @@ std::vector<std::string> split_line(std::string_view line, char separator) {
 class Sheet {
 public:
     Sheet(fs::path const& path, std::string const& first_line) : path_(path) {
-        constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf"; // as Excel writes it
-        auto const line = first_line.starts_with(kByteOrderMark) ? first_line.substr(3) : first_line;
+        std::string const line(behind_byte_order_mark(first_line));
         separator_ = first_line.find('\t') == std::string::npos ? ',' : '\t';
         names_ = split_line(line, separator_);
         for (auto const& name : names_) {

@@ -151,6 +151,7 @@ TEST_F(ForwardCommand, RefusesWhatDoesNotFit) {
     refused({"--tokens", "ids.npy"}, "--hidden-states");
     refused({"--frames", "ids.npy", "-o", "out.npy"}, "reads tokens");
     refused({"--tokens", "missing.npy", "-o", "out.npy"}, "missing.npy");
+    refused({"--tokens", "ids.npy", "-o", "out.npy", "--pool", "max"}, "--pool is for a classifier");
     write_npy(folder() / "bad.npy", "<i8", {1, 2}, std::vector<std::int64_t>{3, 16});
     refused({"--tokens", "bad.npy", "-o", "out.npy"}, "[0, 1]");
     write_npy(folder() / "flat.npy", "<i8", {2}, std::vector<std::int64_t>{3, 3});

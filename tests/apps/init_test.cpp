@@ -57,6 +57,16 @@ TEST_F(InitCommand, ASeedThatDoesNotFitIsRefusedAndNotWrappedAround) {
               0);
 }
 
+TEST_F(InitCommand, AModelThatCannotReadItsInputIsRefused) {
+    auto const audio = init({"--config", "dna.json", "--input", "audio", "-o", "a"});
+    EXPECT_EQ(audio.exit_code, 2);
+    EXPECT_NE(audio.err.find("dna.json: needs 256 token ids, but the model has 16"), std::string::npos) << audio.err;
+    auto const strand = init({"--config", "mulaw.json", "--input", "audio", "--strand", "reverse", "-o", "a"});
+    EXPECT_EQ(strand.exit_code, 2);
+    EXPECT_NE(strand.err.find("--strand is for DNA"), std::string::npos) << strand.err;
+    EXPECT_FALSE(std::filesystem::exists(folder() / "a"));
+}
+
 TEST_F(InitCommand, FlagsBecomeThePreprocessorConfig) {
     ASSERT_EQ(init({"--config", "dna.json", "--vocabulary", "nucleotide", "--strand", "both", "-o", "a/"}).exit_code,
               0);

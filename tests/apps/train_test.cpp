@@ -385,6 +385,14 @@ TEST_F(TrainTest, TasksMadeByRule) {
     EXPECT_EQ(table[0], "task\tlength\ttargets\tright\taccuracy");
     EXPECT_EQ(table[1].rfind("induction-heads\t24\t5\t", 0), 0U) << table[1];
     EXPECT_EQ(table[2].rfind("mqar\t32\t10\t", 0), 0U) << table[2];
+
+    // What the task does not read is not passed over.
+    refused(train_arguments(
+                {"--objective", "next-token", "--synthetic", task, "--steps", "3", "--held-out", "0.2", "-o", "other"}),
+            "leave INPUT, --validation-file, --held-out and --fold out");
+    refused(train_arguments(genomes({"--objective", "next-token", "--steps", "3", "-o", "other"})),
+            "--labels and --labels-from are for classification");
+    refused({"evaluate", "--model", "new", "--synthetic", task, "-o", "report"}, "leave INPUT, labels and -o out");
 }
 
 } // namespace

@@ -44,7 +44,7 @@ TEST_F(RecordLabels, FileAndFolderNames) {
 }
 
 TEST_F(RecordLabels, ATableNamesRecordsOrTheFilesOfRecordings) {
-    auto const labels = table("r1\tred\r\n\nb.wav\tblue\n");
+    auto const labels = table("\xef\xbb\xbfr1\tred\r\n\nb.wav\tblue\n");
     EXPECT_EQ(labels.label(unit("a.fa", "r1")), "red");
     EXPECT_EQ(labels.label(unit("x/b.wav", "x/b.wav")), "blue");
     EXPECT_EQ(labels.label(unit("a.fa", "r2")), std::nullopt);
