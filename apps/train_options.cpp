@@ -52,7 +52,8 @@ void add_data_options(CLI::App& command, TrainFlags& flags) {
 
 void add_batch_options(CLI::App& command, TrainFlags& flags) {
     Group batch(command, "Batches");
-    batch.add("--batch-size", flags.batch.batch_size, "Records of a batch")->check(at_least(1));
+    batch.add("--batch-size", flags.batch.batch_size, "Records of a batch")
+        ->check(CLI::Range(index_t{1}, index_t{1} << 20).description(""));
     batch
         .add("--batch-positions", flags.batch.batch_tokens,
              "Positions of a batch instead, drawn from all records by length (a multiple of --crop)")
