@@ -19,7 +19,8 @@ struct LabelComparison {
     double share() const { return static_cast<double>(changed) / static_cast<double>(rows); }
 };
 
-/// Throws unsupported for a model without a classifier head, invalid_argument for stdin or a pipe, which cannot be read twice.
+/// Throws unsupported for a model without a classifier head, invalid_argument for stdin or a pipe, which cannot be read
+/// twice.
 void check_labels_comparable(Model const& model, InputFlags const& input);
 
 /// Classifies the inputs with the opened model and with `reference`.

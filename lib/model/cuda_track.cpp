@@ -89,7 +89,8 @@ void CudaTrack::stage(CudaStep const& step, FeedInput const& input) {
         auto const blocks = cut_into_blocks(step.segments, reverse);
         auto& staged = staging_->blocks[reverse ? 1 : 0];
         std::copy(blocks.begin(), blocks.end(), staged.data());
-        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), longest_segment(blocks)};
+        blocks_[reverse ? 1 : 0] = {workspace_.blocks(reverse), static_cast<index_t>(blocks.size()),
+                                    longest_segment(blocks)};
         upload_staged(staged, workspace_.blocks(reverse), static_cast<index_t>(blocks.size()), stream);
     }
     index_t const lane_slots = 2 * options_.lanes;
