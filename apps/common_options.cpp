@@ -282,7 +282,9 @@ void add_input_flags(CLI::App& command, InputFlags& flags) {
         "Cut off the end of reads where the quality is below this, as bwa aln -q does (default: 0, nothing)")
         ->type_name("Q")
         ->check(CLI::Range(0, 93).description(""));
-    command.add_flag("--interleaved", flags.interleaved, "Reads 2i and 2i + 1 are mates: one row for both")
+    command
+        .add_flag("--interleaved", flags.interleaved,
+                  "Reads 2i and 2i + 1 are mates: one row for both; to `train`, two examples of one side")
         ->group("Input");
     add("--window", flags.window,
         "Cut records into windows of N bases or samples, or of seconds as 2.5s; the last one is kept from half a "

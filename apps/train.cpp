@@ -72,6 +72,37 @@ index_t step_count(TrainFlags const& flags, TrainingSource const& source) {
     return std::max<index_t>(1, std::llround(flags.epochs * static_cast<double>(source.steps_per_epoch())));
 }
 
+void check_pieces(TrainFlags const& flags, Objective objective, ModelConfig const& model) {
+    if (flags.piece > 0 && model.bidirectional) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--piece is for causal models: a bidirectional one reads whole records");
+    }
+    if (flags.piece > 0 && flags.dropout > 0) {
+        throw Error(ErrorCode::invalid_argument, "--piece goes without --dropout");
+    }
+    if (flags.truncate && flags.piece == 0) {
+        throw Error(ErrorCode::invalid_argument, "--truncate goes with --piece, at whose borders gradients end");
+    }
+    if (flags.piece > 0 && flags.truncate && is_pooled(objective)) {
+        throw Error(ErrorCode::invalid_argument, "--truncate is for next-token: with --piece the gradients of " +
+                                                     std::string(objective_name(objective)) +
+                                                     " are exact at the same cost");
+    }
+}
+
+void check_synthetic(TrainFlags const& flags, Objective objective) {
+    if (flags.synthetic.empty()) { return; }
+    if (is_pooled(objective)) {
+        throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
+    }
+    bool const held_out = flags.held_out > 0 || !flags.fold.empty() || !flags.validation_files.empty();
+    if (!flags.input.files.empty() || held_out) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--synthetic tasks are made by rule, held-out examples too: leave INPUT, --validation-file, "
+                    "--held-out and --fold out");
+    }
+}
+
 void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     auto const objective = parse_objective(flags.objective);
     if (objective == Objective::next_token && model.bidirectional) {
@@ -91,33 +122,11 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
                                                      " layers, so " + std::to_string(model.n_layer + 1) +
                                                      " trains the head alone");
     }
-    if (flags.piece > 0 && model.bidirectional) {
-        throw Error(ErrorCode::invalid_argument,
-                    "--piece is for causal models: a bidirectional one reads whole records");
-    }
-    if (flags.piece > 0 && flags.dropout > 0) {
-        throw Error(ErrorCode::invalid_argument, "--piece goes without --dropout");
-    }
-    if (flags.truncate && flags.piece == 0) {
-        throw Error(ErrorCode::invalid_argument, "--truncate goes with --piece, at whose borders gradients end");
-    }
-    if (flags.piece > 0 && flags.truncate && is_pooled(objective)) {
-        throw Error(ErrorCode::invalid_argument, "--truncate is for next-token: with --piece the gradients of " +
-                                                     std::string(objective_name(objective)) +
-                                                     " are exact at the same cost");
-    }
     if (!is_pooled(objective) && (!flags.labels.table.empty() || !flags.labels.from.empty())) {
         throw Error(ErrorCode::invalid_argument, "--labels and --labels-from are for classification and regression");
     }
-    if (!flags.synthetic.empty() && is_pooled(objective)) {
-        throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
-    }
-    bool const held_out = flags.held_out > 0 || !flags.fold.empty() || !flags.validation_files.empty();
-    if (!flags.synthetic.empty() && (!flags.input.files.empty() || held_out)) {
-        throw Error(ErrorCode::invalid_argument,
-                    "--synthetic tasks are made by rule, held-out examples too: leave INPUT, --validation-file, "
-                    "--held-out and --fold out");
-    }
+    check_pieces(flags, objective, model);
+    check_synthetic(flags, objective);
 }
 
 class Listener final : public TrainingListener {
