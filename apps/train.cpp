@@ -166,16 +166,23 @@ private:
 /// Where the run stands at its beginning. The starting model is in the run's folder by then. `units`: of the numbers
 /// that its head gives, if it gives numbers that mean something.
 TrainingCheckpoint begin(TrainFlags const& flags, CLI::App const& command, RunFolder const& folder,
-                         ModelParameters const& parameters, TensorStore const& store,
+                         ModelParameters const& parameters, TensorStore const& store, TrainingSource const& source,
                          std::optional<LabelScale> const& units) {
     auto const run = run_identity(resolved_options(command));
+    auto const data = static_cast<index_t>(source.hash());
     if (flags.resume) {
         auto checkpoint = read_checkpoint(folder.checkpoint(), parameters.size);
         check_same_run(command, run, run_identity(checkpoint.run), folder.path());
+        if (checkpoint.data != 0 && checkpoint.data != data) {
+            throw Error(ErrorCode::invalid_argument, "records or labels are other ones than those that the run in " +
+                                                         folder.path().string() +
+                                                         " began with; --resume goes on with the data of the run");
+        }
         return checkpoint;
     }
     TrainingCheckpoint checkpoint;
     checkpoint.run = run;
+    checkpoint.data = data;
     checkpoint.state.values = read_parameters(parameters, store);
     if (units) { standardise_head(parameters, *units, checkpoint.state.values); }
     checkpoint.state.moment1.assign(checkpoint.state.values.size(), 0.0F);
@@ -272,7 +279,8 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     auto const model = read_model_config(folder.path(), store);
     check_same_classes(model, source->classes());
     auto const parameters = find_parameters(model, store);
-    auto checkpoint = begin(flags, command, folder, parameters, store, fresh_head ? std::nullopt : label_scale);
+    auto checkpoint =
+        begin(flags, command, folder, parameters, store, *source, fresh_head ? std::nullopt : label_scale);
 
     Threads const threads(flags.compute.threads);
     auto options = trainer_options(flags, devices.front(), steps, preprocessor.pooling);

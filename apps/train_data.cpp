@@ -117,6 +117,7 @@ public:
     index_t steps_per_epoch() const override {
         return std::max<index_t>(1, training_->steps_per_epoch() / accumulate_);
     }
+    std::uint64_t hash() const override { return set_.hash(); }
     std::vector<std::string> classes() const override { return set_.classes(); }
     std::optional<LabelScale> label_scale() const override { return label_scale_; }
     index_t failed() const override { return set_.report().failed; }

@@ -4,6 +4,7 @@
 #include "lib/train/synthetic_tasks.h"
 #include "pipelines/data_split.h"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 
@@ -15,6 +16,7 @@ public:
     virtual ~TrainingSource() = default;
     virtual TrainingData data() const = 0;
     virtual index_t steps_per_epoch() const = 0;
+    virtual std::uint64_t hash() const { return 0; }                     ///< of the records; 0: there are none
     virtual std::vector<std::string> classes() const { return {}; }      ///< of a classifier
     virtual std::optional<LabelScale> label_scale() const { return {}; } ///< of numbers
     virtual index_t failed() const { return 0; }                         ///< records and files that could not be read

@@ -1,6 +1,7 @@
 #include "pipelines/data_split.h"
 
 #include "lib/core/error.h"
+#include "lib/core/hash.h"
 #include "lib/core/random.h"
 #include "lib/encode/nucleotide_encoder.h"
 
@@ -46,19 +47,7 @@ DataSplit in_order(DataSplit split, char const* reason) {
     return split;
 }
 
-/// FNV-1a over words of 8 bytes, with a final mix; equal hashes are compared by content, so it need not be good.
-std::uint64_t hash_bytes(void const* data, std::size_t size) {
-    auto const* bytes = static_cast<unsigned char const*>(data);
-    std::uint64_t hash = 0xcbf29ce484222325ULL ^ size;
-    for (std::size_t i = 0; i < size; i += sizeof(std::uint64_t)) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, bytes + i, std::min(sizeof word, size - i));
-        hash = (hash ^ word) * 0x100000001b3ULL;
-        hash ^= hash >> 29;
-    }
-    return hash;
-}
-
+/// Equal hashes are compared by content.
 struct Bytes {
     void const* data = nullptr;
     std::size_t size = 0;

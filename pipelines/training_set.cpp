@@ -1,9 +1,12 @@
 #include "pipelines/training_set.h"
 
 #include "lib/core/error.h"
+#include "lib/core/hash.h"
 #include "lib/core/memory.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -188,6 +191,18 @@ View<float const, 1> TrainingSet::samples(index_t example) const noexcept {
 
 index_t TrainingSet::bytes() const noexcept {
     return static_cast<index_t>(tokens_.capacity() + samples_.capacity() * sizeof(float));
+}
+
+std::uint64_t TrainingSet::hash() const noexcept {
+    std::uint64_t hash =
+        hash_bytes(tokens_.data(), tokens_.size()) ^ hash_bytes(samples_.data(), samples_.size() * sizeof(float));
+    for (auto const& example : examples_) {
+        std::array<std::uint64_t, 5> const words = {
+            hash, hash_bytes(example.name.data(), example.name.size()), static_cast<std::uint64_t>(example.length),
+            static_cast<std::uint64_t>(example.label), std::bit_cast<std::uint32_t>(example.value)};
+        hash = hash_bytes(words.data(), sizeof words);
+    }
+    return hash;
 }
 
 } // namespace strandwave

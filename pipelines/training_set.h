@@ -72,6 +72,8 @@ public:
     std::vector<std::filesystem::path> const& files() const noexcept { return files_; }
     TrainingSetReport const& report() const noexcept { return report_; }
     index_t bytes() const noexcept; ///< of the storage
+    /// Of names, targets and symbols of all examples, in their order: another one if any of it has changed.
+    std::uint64_t hash() const noexcept;
 
 private:
     class Reader;

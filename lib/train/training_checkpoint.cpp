@@ -36,14 +36,15 @@ T read_number(TensorStore const& store, std::string const& name) {
 void write_checkpoint(std::filesystem::path const& path, TrainingCheckpoint const& checkpoint) {
     auto const& state = checkpoint.state;
     auto const size = static_cast<index_t>(state.values.size());
-    std::array<std::int64_t, 2> const steps = {state.step, checkpoint.best_step};
+    std::array<std::int64_t, 3> const numbers = {state.step, checkpoint.best_step, checkpoint.data};
     std::vector<TensorToWrite> tensors = {
         {"values", DType::f32, {size}, std::as_bytes(std::span(state.values))},
         {"moment1", DType::f32, {size}, std::as_bytes(std::span(state.moment1))},
         {"moment2", DType::f32, {size}, std::as_bytes(std::span(state.moment2))},
-        {"step", DType::i64, {1}, std::as_bytes(std::span(steps).first(1))},
-        {"best_step", DType::i64, {1}, std::as_bytes(std::span(steps).last(1))},
+        {"step", DType::i64, {1}, std::as_bytes(std::span(numbers).subspan(0, 1))},
+        {"best_step", DType::i64, {1}, std::as_bytes(std::span(numbers).subspan(1, 1))},
         {"best_score", DType::f64, {1}, std::as_bytes(std::span(&checkpoint.best_score, 1))},
+        {"data", DType::i64, {1}, std::as_bytes(std::span(numbers).subspan(2, 1))},
         {"run", DType::u8, {static_cast<index_t>(checkpoint.run.size())}, std::as_bytes(std::span(checkpoint.run))},
     };
     if (!state.average.empty()) {
@@ -64,6 +65,7 @@ TrainingCheckpoint read_checkpoint(std::filesystem::path const& path, index_t si
         checkpoint.state.step = read_number<std::int64_t>(store, "step");
         checkpoint.best_step = read_number<std::int64_t>(store, "best_step");
         checkpoint.best_score = read_number<double>(store, "best_score");
+        if (store.find("data") != nullptr) { checkpoint.data = read_number<std::int64_t>(store, "data"); }
         if (auto const* run = store.find("run")) {
             checkpoint.run.assign(reinterpret_cast<char const*>(run->bytes.data()), run->bytes.size());
         }

@@ -10,7 +10,8 @@ namespace strandwave {
 /// Where a training run stands: all that decides its later steps.
 struct TrainingCheckpoint {
     TrainerState state;
-    std::string run;       ///< what the run is (its resolved options); to be equal when it goes on
+    std::string run;       ///< what the run is (its resolved options); to be equal when it goes on, and
+    index_t data = 0;      ///< a hash of what it learns from; 0: not known
     double best_score = 0; ///< of the validations so far, and
     index_t best_step = 0; ///< the step behind which it was reached; 0: none yet
 };

@@ -205,7 +205,7 @@ TEST_F(TrainTest, AKilledRunGoesOnToTheSameBytes) {
     EXPECT_FALSE(std::filesystem::exists(folder() / "elsewhere"));
 }
 
-TEST_F(TrainTest, ARunGoesOnWithItsOwnClassesOnly) {
+TEST_F(TrainTest, ARunGoesOnWithItsOwnDataOnly) {
     auto const input = file("x.fa", fasta("a", bases(50)) + fasta("b", bases(70)) + fasta("c", bases(60)));
     auto const arguments = [&](std::string const& labels, Strings more) {
         file("labels.tsv", labels);
@@ -216,7 +216,11 @@ TEST_F(TrainTest, ARunGoesOnWithItsOwnClassesOnly) {
     refused(arguments("a\tred\nb\tgreen\nc\tred\n", {"--resume"}),
             "the run began with the classes blue, red, and the labels now have green, red");
     refused(arguments("a\tred\nb\tblue\nc\tgreen\n", {"--resume"}), "and the labels now have blue, green, red");
-    EXPECT_EQ(program(arguments("a\tred\nb\tblue\nc\tred\n", {"--resume"})).exit_code, 0);
+    std::string const other = "records or labels are other ones than those that the run in new began with";
+    refused(arguments("a\tblue\nb\tred\nc\tred\n", {"--resume"}), other);
+    EXPECT_EQ(program(arguments("c\tred\nb\tblue\na\tred\n", {"--resume"})).exit_code, 0); // in another order
+    file("x.fa", fasta("a", bases(50)) + fasta("b", bases(70)) + fasta("c", bases(61)));
+    refused(arguments("a\tred\nb\tblue\nc\tred\n", {"--resume"}), other);
 }
 
 TEST_F(TrainTest, ACheckpointComesAfterWhatBelongsToIt) {
