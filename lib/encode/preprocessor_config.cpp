@@ -199,7 +199,6 @@ void read_audio(Fields& fields, ModelConfig const& model, PreprocessorConfig& co
     fields.end("audio", "sampling_rate, encoding, frame_length, frame_hop, channels, pooling");
 }
 
-/// Whether the model can read what the file says.
 } // namespace
 
 PreprocessorConfig default_preprocessor_config(ModelConfig const& model) {
