@@ -46,6 +46,9 @@ inline std::vector<RowBlock> cut_into_blocks(std::span<PackedSegment const> segm
     return blocks;
 }
 
+/// So many rows of a segment in whole blocks.
+inline index_t whole_blocks(index_t rows) { return (rows + kBlockRows - 1) / kBlockRows * kBlockRows; }
+
 /// Rows of the longest segment that the blocks belong to; 0 of none.
 inline index_t longest_segment(std::span<RowBlock const> blocks) {
     index_t longest = 0;

@@ -245,10 +245,7 @@ index_t scan_backward_run_rows(std::span<RowBlock const> blocks, index_t d_inner
     constexpr index_t kEnoughRuns = 1024;
     index_t const rows = static_cast<index_t>(blocks.size()) * kBlockRows;
     index_t const groups = scan_backward::divide_up(d_inner, scan_backward::kChannels);
-    index_t longest = kScanBackwardLeastRun;
-    for (auto const& block : blocks) {
-        longest = std::max(longest, block.offset + kBlockRows);
-    }
+    index_t const longest = std::max(kScanBackwardLeastRun, whole_blocks(longest_segment(blocks)));
     index_t run = kScanBackwardLeastRun;
     while (run < longest && run < scan_backward::kMostRunRows) {
         run *= 2;

@@ -97,7 +97,7 @@ public:
             block_count_ = static_cast<index_t>(blocks.size());
             run_rows_ = scan_backward_run_rows(blocks, d_inner_);
             // Launches may depend on no more than the blocks of each record (`replay`).
-            longest_ = (longest_segment(blocks) + kBlockRows - 1) / kBlockRows * kBlockRows;
+            longest_ = whole_blocks(longest_segment(blocks));
             upload(parts_->blocks[reverse].data(), blocks.data(),
                    block_count_ * static_cast<index_t>(sizeof(RowBlock)));
         }
