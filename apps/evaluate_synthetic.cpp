@@ -11,8 +11,6 @@
 namespace strandwave {
 namespace {
 
-constexpr std::uint64_t kSeed = ~std::uint64_t{0}; ///< examples of their own
-
 /// Compares the most likely token with the target, where there is one.
 class Answers final : public PositionSink {
 public:
@@ -64,7 +62,7 @@ void evaluate(OpenedModel const& opened, std::string const& text, index_t exampl
     std::vector<std::int32_t> tokens;
     std::vector<std::int32_t> targets;
     for (index_t i = 0; i < examples; ++i) {
-        make_example(task, kSeed, static_cast<std::uint64_t>(i), tokens, targets);
+        make_example(task, kEvaluationSeries, static_cast<std::uint64_t>(i), tokens, targets);
         auto const length = static_cast<index_t>(tokens.size());
         for (index_t begin = 0; begin < length; begin += opened.chunk) {
             index_t const count = std::min(opened.chunk, length - begin);

@@ -91,7 +91,12 @@ void check_pieces(TrainFlags const& flags, Objective objective, ModelConfig cons
 }
 
 void check_synthetic(TrainFlags const& flags, Objective objective) {
-    if (flags.synthetic.empty()) { return; }
+    if (flags.synthetic.empty()) {
+        if (flags.validation_synthetic.empty()) { return; }
+        throw Error(ErrorCode::invalid_argument,
+                    "--validation-synthetic goes with --synthetic: records are held out by --validation-file, "
+                    "--held-out or --fold");
+    }
     if (is_pooled(objective)) {
         throw Error(ErrorCode::invalid_argument, "--synthetic tasks have targets of tokens: take next-token");
     }

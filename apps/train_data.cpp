@@ -2,6 +2,7 @@
 
 #include "apps/progress.h"
 #include "lib/core/error.h"
+#include "pipelines/synthetic_batches.h"
 
 #include <algorithm>
 #include <numeric>
@@ -9,7 +10,6 @@
 namespace strandwave {
 namespace {
 
-constexpr index_t kSyntheticValidation = 64;
 constexpr index_t kNamesShown = 8;
 
 std::size_t as_size(index_t n) { return static_cast<std::size_t>(n); }
@@ -201,27 +201,33 @@ private:
     index_t accumulate_ = 1;
 };
 
+SyntheticBatches synthetic_batches(TrainFlags const& flags, ModelConfig const& model) {
+    auto const task = parse_synthetic_task(flags.synthetic);
+    if (model.vocab_size < task.vocab) {
+        throw Error(ErrorCode::invalid_argument, "the task has " + std::to_string(task.vocab) + " tokens, the model " +
+                                                     std::to_string(model.vocab_size));
+    }
+    if (flags.seed == kEvaluationSeries) {
+        throw Error(ErrorCode::invalid_argument, "--seed " + std::to_string(flags.seed) +
+                                                     " would train on the examples of evaluate --synthetic: take "
+                                                     "another");
+    }
+    SyntheticBatchOptions options;
+    options.seed = flags.seed;
+    options.batch_size = flags.batch.batch_size;
+    if (flags.validation_examples > 0) { options.validation_examples = flags.validation_examples; }
+    return {task, flags.validation_synthetic.empty() ? task : parse_synthetic_task(flags.validation_synthetic),
+            options};
+}
+
 class Synthetic final : public TrainingSource {
 public:
-    Synthetic(TrainFlags const& flags, ModelConfig const& model)
-        : task_(parse_synthetic_task(flags.synthetic)), seed_(flags.seed), batch_size_(flags.batch.batch_size),
-          validation_examples_(flags.validation_examples > 0 ? flags.validation_examples : kSyntheticValidation) {
-        if (model.vocab_size < task_.vocab) {
-            throw Error(ErrorCode::invalid_argument, "the task has " + std::to_string(task_.vocab) +
-                                                         " tokens, the model " + std::to_string(model.vocab_size));
-        }
-    }
+    Synthetic(TrainFlags const& flags, ModelConfig const& model) : batches_(synthetic_batches(flags, model)) {}
 
     TrainingData data() const override {
         TrainingData data;
-        data.training = [this](index_t number, TrainBatch& batch) {
-            make(seed_, number * batch_size_, batch_size_, batch);
-        };
-        data.validation = [this](index_t first, TrainBatch& batch) {
-            index_t const count = std::min(batch_size_, validation_examples_ - first);
-            if (count > 0) { make(~seed_, first, count, batch); }
-            return std::max<index_t>(count, 0);
-        };
+        data.training = [this](index_t number, TrainBatch& batch) { batches_.make(number, batch); };
+        data.validation = [this](index_t first, TrainBatch& batch) { return batches_.make_validation(first, batch); };
         data.describe = [](TrainBatch const& batch) {
             return batch.examples.empty() ? std::string() : "examples from " + std::to_string(batch.examples.front());
         };
@@ -230,23 +236,7 @@ public:
     index_t steps_per_epoch() const override { return 1; }
 
 private:
-    void make(std::uint64_t seed, index_t first, index_t count, TrainBatch& batch) const {
-        batch.clear();
-        std::vector<std::int32_t> tokens;
-        std::vector<std::int32_t> targets;
-        for (index_t i = first; i < first + count; ++i) {
-            make_example(task_, seed, static_cast<std::uint64_t>(i), tokens, targets);
-            batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
-            batch.token_targets.insert(batch.token_targets.end(), targets.begin(), targets.end());
-            batch.lengths.push_back(static_cast<index_t>(tokens.size()));
-            batch.examples.push_back(i);
-        }
-    }
-
-    SyntheticTask task_;
-    std::uint64_t seed_;
-    index_t batch_size_;
-    index_t validation_examples_;
+    SyntheticBatches batches_;
 };
 
 } // namespace

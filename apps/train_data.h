@@ -1,7 +1,6 @@
 #pragma once
 
 #include "apps/train_options.h"
-#include "lib/train/synthetic_tasks.h"
 #include "pipelines/data_split.h"
 
 #include <cstdint>

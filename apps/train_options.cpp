@@ -40,6 +40,10 @@ void add_data_options(CLI::App& command, TrainFlags& flags) {
              "Train on a task made by rule instead of files: selective-copying, induction-heads or mqar, with "
              ":length=N,vocab=N,items=N behind it")
         ->type_name("TASK");
+    data.add("--validation-synthetic", flags.validation_synthetic,
+             "Validate on this TASK, of the same kind and vocab, longer perhaps: the best model is the one that "
+             "carries to it (default: that of --synthetic)")
+        ->type_name("TASK");
     command.add_option("--validation-file", flags.validation_files, "Held-out records: files of their own")
         ->group("Data")
         ->type_name("FILE");

@@ -20,7 +20,8 @@ struct TrainFlags {
     bool resume = false;
 
     std::string objective = "classification";
-    std::string synthetic; ///< a task made by rule instead of files
+    std::string synthetic;            ///< a task made by rule instead of files
+    std::string validation_synthetic; ///< the task that is validated on; empty: the same
     std::vector<std::filesystem::path> validation_files;
     double held_out = 0;
     std::string fold;                ///< "I/K"

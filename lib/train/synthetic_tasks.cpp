@@ -210,6 +210,10 @@ index_t example_length(SyntheticTask const& task) {
     return task.length + (has_markers ? task.items : 0);
 }
 
+std::uint64_t validation_series(std::uint64_t seed) {
+    return seed == 0 ? 1 : ~seed; // ~0 is kEvaluationSeries
+}
+
 void make_example(SyntheticTask const& task, std::uint64_t seed, std::uint64_t index, std::vector<std::int32_t>& tokens,
                   std::vector<std::int32_t>& targets) {
     auto const count = static_cast<std::size_t>(example_length(task));

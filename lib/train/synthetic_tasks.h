@@ -41,6 +41,12 @@ SyntheticTask parse_synthetic_task(std::string_view text);
 /// Tokens of every example of the task.
 index_t example_length(SyntheticTask const& task);
 
+/// Series (`seed` of make_example) that share no example by design, with that of training, which is the run's seed
+/// itself: what `evaluate` asks, and what a validation asks of a run with this seed. kEvaluationSeries is no run's
+/// seed.
+inline constexpr std::uint64_t kEvaluationSeries = ~std::uint64_t{0};
+std::uint64_t validation_series(std::uint64_t seed);
+
 /// Example `index` of the series `seed`: a function of the three arguments alone, so that examples can be made in any
 /// order and by any thread. `tokens` and `targets` become of equal length; targets[i] is what the model has to give at
 /// position i (there is nothing to shift), -1 where nothing is asked. Throws invalid_argument as parsing does.

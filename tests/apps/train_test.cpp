@@ -399,5 +399,52 @@ TEST_F(TrainTest, TasksMadeByRule) {
     refused({"evaluate", "--model", "new", "--synthetic", task, "-o", "report"}, "leave INPUT, labels and -o out");
 }
 
+TEST_F(TrainTest, ATaskIsValidatedAtAnotherLength) {
+    model_ = unborn(make_headless_model(folder()), "MambaForCausalLM");
+    std::string const brief = "induction-heads:length=24,vocab=8";
+    std::string const lengthy = "induction-heads:length=90,vocab=8";
+    auto const into = [&](std::string const& directory, Strings more) {
+        // At this rate nothing is learned, so that validations differ by their task alone.
+        more.insert(more.end(), {"--objective", "next-token", "--learning-rate", "1e-30", "--steps", "2",
+                                 "--validation-examples", "6", "-o", directory});
+        return train_arguments(more);
+    };
+    auto const validation = [&](std::string const& directory) {
+        auto const row = lines_of(read_text(folder() / directory / "training" / "metrics.tsv")).back();
+        EXPECT_EQ(row.rfind("2\tvalidation\t", 0), 0U) << row;
+        return row.substr(0, row.rfind('\t')); // without the seconds
+    };
+    Strings const at_length{"--synthetic", brief, "--validation-synthetic", lengthy};
+    ASSERT_EQ(program(into("brief", {"--synthetic", brief})).exit_code, 0);
+    ASSERT_EQ(program(into("lengthy", {"--synthetic", lengthy})).exit_code, 0);
+    auto const run = program(into("both", at_length));
+    ASSERT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_NE(run.err.find("that of step 2, score -"), std::string::npos) << run.err; // minus the loss
+    EXPECT_EQ(validation("both"), validation("lengthy"));
+    EXPECT_NE(validation("both"), validation("brief"));
+    EXPECT_EQ(weights("both"), weights("brief")) << "what is trained on stays the same";
+
+    auto const options = read_text(folder() / "both" / "training" / "train.toml");
+    EXPECT_NE(options.find("validation-synthetic=\"" + lengthy + "\""), std::string::npos) << options;
+    auto const again = program({"train", "-q", "--config", "both/training/train.toml", "--score", "accuracy",
+                                "--target-score", "1e-9", "-o", "again"});
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(validation("again").find(validation("both").substr(0, 25)), 0U);
+    EXPECT_EQ(program(into("both", {"--resume", "--synthetic", brief, "--validation-synthetic", lengthy})).exit_code,
+              0);
+    refused(into("both", {"--resume", "--synthetic", brief}), "validation-synthetic (none, was ");
+
+    auto const refused_task = [&](Strings more, std::string const& word) { refused(into("other", more), word); };
+    refused_task({"--synthetic", brief, "--validation-synthetic", "mqar:length=32,vocab=8,items=2"},
+                 "the task of the validation is mqar with vocab=8, that of training induction-heads with vocab=8");
+    refused_task({"--synthetic", brief, "--validation-synthetic", "induction-heads:length=90"}, "with vocab=16");
+    refused_task({"--synthetic", brief, "--validation-synthetic", "induction-heads:items=90"}, "no key 'items'");
+    refused_task({"--synthetic", "induction-heads:vocab=999"}, "the task has 999 tokens, the model ");
+    refused_task({"--validation-synthetic", lengthy, sample("genomes.fa.gz")},
+                 "--validation-synthetic goes with --synthetic");
+    refused_task({"--synthetic", brief, "--seed", "18446744073709551615"}, "the examples of evaluate --synthetic");
+    EXPECT_FALSE(std::filesystem::exists(folder() / "other"));
+}
+
 } // namespace
 } // namespace strandwave
