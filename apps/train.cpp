@@ -90,6 +90,20 @@ void check_pieces(TrainFlags const& flags, Objective objective, ModelConfig cons
     }
 }
 
+void check_masking(TrainFlags const& flags, Objective objective) {
+    double const share = flags.batch.mask_share;
+    bool const masks = objective == Objective::masked_token && flags.synthetic.empty();
+    if (masks && share == 0) {
+        throw Error(ErrorCode::invalid_argument, "--mask-share 0 leaves masked-token nothing to learn: give more");
+    }
+    // The file of a run's options states the default, whatever the objective.
+    if (!masks && share != BatchOptions().mask_share) {
+        auto const what = flags.synthetic.empty() ? objective_name(objective) : "a task made by rule";
+        throw Error(ErrorCode::invalid_argument,
+                    "--mask-share is for masked-token; " + std::string(what) + " masks nothing");
+    }
+}
+
 void check_synthetic(TrainFlags const& flags, Objective objective) {
     if (flags.synthetic.empty()) {
         if (flags.validation_synthetic.empty()) { return; }
@@ -130,6 +144,7 @@ void check_objective(TrainFlags const& flags, ModelConfig const& model) {
     if (!is_pooled(objective) && (!flags.labels.table.empty() || !flags.labels.from.empty())) {
         throw Error(ErrorCode::invalid_argument, "--labels and --labels-from are for classification and regression");
     }
+    check_masking(flags, objective);
     check_pieces(flags, objective, model);
     check_synthetic(flags, objective);
 }
@@ -238,16 +253,15 @@ void check_same_classes(ModelConfig const& model, std::vector<std::string> const
                                                  "; --resume goes on with the data of the run");
 }
 
-/// Without these two the run would never end by it.
-void check_target_score(TrainFlags const& flags, Score score, TrainingSource const& source) {
-    if (flags.loop.target_score == 0) { return; }
-    if (score == Score::loss) {
+/// What is asked of validations is not passed over where there are none.
+void check_validation(TrainFlags const& flags, Score score, TrainingSource const& source) {
+    bool const targeted = flags.loop.target_score > 0;
+    if (targeted && score == Score::loss) {
         throw Error(ErrorCode::invalid_argument, "--target-score is an accuracy or mcc: give --score with it");
     }
-    if (!source.data().validation) {
-        throw Error(ErrorCode::invalid_argument,
-                    "--target-score is of held-out records: give --validation-file, --held-out or --fold");
-    }
+    if (source.data().validation || (!targeted && flags.validation_examples == 0)) { return; }
+    throw Error(ErrorCode::invalid_argument, std::string(targeted ? "--target-score is" : "--validation-examples are") +
+                                                 " of held-out records: give --validation-file, --held-out or --fold");
 }
 
 ExitCode run(TrainFlags const& flags, CLI::App const& command) {
@@ -266,7 +280,7 @@ ExitCode run(TrainFlags const& flags, CLI::App const& command) {
     PreprocessorConfig preprocessor;
     if (flags.synthetic.empty()) { preprocessor = read_preprocessor_config(flags.model.directory, shape); }
     auto const source = flags.synthetic.empty() ? open_files(flags, preprocessor, shape) : open_synthetic(flags, shape);
-    check_target_score(flags, score, *source);
+    check_validation(flags, score, *source);
     index_t const steps = step_count(flags, *source);
 
     folder.make(flags.resume);

@@ -253,6 +253,8 @@ TEST_F(TrainTest, RefusesWhatItCannotDo) {
     }
     refused(with({"--target-score", "0.9", "-o", "new"}), "of held-out records");
     refused(with({"--target-score", "0.9", "--score", "loss", "--held-out", "0.2", "-o", "new"}), "give --score");
+    refused(with({"--validation-examples", "3", "-o", "new"}), "--validation-examples are of held-out records: give ");
+    refused(with({"--mask-share", "0.3", "-o", "new"}), "--mask-share is for masked-token");
     refused(with({"--held-out", "0.2", "--fold", "0/5", "-o", "new"}), "one of");
     refused(with({"--fold", "0-5", "-o", "new"}), "0-5");
     refused(with({"--synthetic", "induction-heads", "-o", "new"}), "next-token");
@@ -370,6 +372,12 @@ TEST_F(TrainTest, LanguageModelsOfTokensThatAreMasked) {
     auto const run = train({"--objective", "masked-token", "--steps", "3", "--fold", "1/5", "--score", "accuracy",
                             sample("genomes.fa.gz"), "-o", "new"});
     ASSERT_EQ(run.exit_code, 0) << run.err;
+    refused(train_arguments({"--objective", "masked-token", "--mask-share", "0", "--steps", "3",
+                             sample("genomes.fa.gz"), "-o", "other"}),
+            "--mask-share 0 leaves masked-token nothing to learn");
+    refused(train_arguments({"--objective", "masked-token", "--mask-share", "0.3", "--steps", "3", "--synthetic",
+                             "induction-heads:length=24,vocab=8", "-o", "other"}),
+            "a task made by rule masks nothing");
     auto const verified = program({"verify", "new"});
     EXPECT_EQ(verified.exit_code, 0) << verified.out;
     auto const embedded = program({"embed", "-q", "--model", "new", sample("genomes.fa.gz"), "-o", "v.npy"});
