@@ -16,6 +16,7 @@ struct LabelComparison {
     index_t changed = 0; ///< whose labels differ
     RunReport report;    ///< of the model that is compared, not the reference
 
+    /// Not a number where there are no rows.
     double share() const { return static_cast<double>(changed) / static_cast<double>(rows); }
 };
 
