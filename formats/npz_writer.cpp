@@ -92,6 +92,21 @@ private:
     std::unique_ptr<archive, FreeArchive> archive_; ///< goes first: to free it writes what is left
 };
 
+index_t text_width(index_t longest) { return std::max<index_t>(longest, 1); } // NumPy has no text of width 0
+
+/// `longest`: of the texts of array `name`, in code points.
+void check_texts(EmbeddingTable const& table, std::filesystem::path const& path, std::string const& name,
+                 index_t longest, index_t most_bytes) {
+    auto const vectors = table.rows() * table.width() * index_t{sizeof(float)};
+    index_t const most = std::max(most_bytes, vectors);
+    if (table.rows() == 0 || text_width(longest) * index_t{sizeof(char32_t)} <= most / table.rows()) { return; }
+    throw Error(ErrorCode::too_large, path.string() + ": NumPy makes every text of \"" + name +
+                                          "\" as wide as the longest, of " + std::to_string(longest) +
+                                          " letters, so that " + std::to_string(table.rows()) +
+                                          " of them would take more than " + std::to_string(most) +
+                                          " bytes; take .h5 or .h5ad, where each has its own length, or shorten it");
+}
+
 void write_vectors(NpzFile& file, EmbeddingTable const& table) {
     file.begin_array("embeddings", "<f4", {table.rows(), table.width()}, sizeof(float));
     table.for_each_vectors([&](View<float const, 2> vectors) {
@@ -102,7 +117,7 @@ void write_vectors(NpzFile& file, EmbeddingTable const& table) {
 /// `longest`: of the texts, in code points.
 void write_texts(NpzFile& file, EmbeddingTable const& table, std::string const& name, index_t longest,
                  std::function<std::string const&(EmbeddingRow const&)> const& text) {
-    auto const width = std::max<index_t>(longest, 1); // NumPy has no text of width 0
+    auto const width = text_width(longest);
     file.begin_array(name, "<U" + std::to_string(width), {table.rows()},
                      width * static_cast<index_t>(sizeof(char32_t)));
     table.for_each_rows([&](std::span<EmbeddingRow const> rows) {
@@ -133,7 +148,11 @@ void write_column(NpzFile& file, EmbeddingTable const& table, std::string const&
 
 } // namespace
 
-void write_npz(EmbeddingTable const& table, std::filesystem::path const& path) {
+void write_npz(EmbeddingTable const& table, std::filesystem::path const& path, index_t most_text_bytes) {
+    check_texts(table, path, "names", table.longest_name(), most_text_bytes);
+    for (std::size_t i = 0; i < table.text_columns().size(); ++i) {
+        check_texts(table, path, table.text_columns()[i] + "s", table.longest_text(i), most_text_bytes);
+    }
     NpzFile file(path);
     write_vectors(file, table);
     write_texts(

@@ -3,7 +3,9 @@
 #include "formats/embedding_export.h"
 
 #include "formats/npy.h"
+#include "formats/npz_writer.h"
 #include "lib/core/error.h"
+#include "tests/formats/file_size_limit.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
 
@@ -216,6 +218,35 @@ TEST_F(EmbeddingExport, WhatCannotBeWrittenLeavesNothing) {
     }
     EXPECT_THROW(export_embeddings({npy_, tsv_}, folder_.path() / "b.parquet", kOrigin), Error);
     EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);
+}
+
+TEST_F(EmbeddingExport, OneLongNameMakesNoLargeFileOfNumPy) {
+    auto const message = [&](index_t rows, index_t width, index_t longest, index_t most_bytes) -> std::string {
+        std::string lines = "name\tstart\tend\n" + std::string(static_cast<std::size_t>(longest), 'n') + "\t0\t1\n";
+        for (index_t row = 1; row < rows; ++row) {
+            lines += "r\t0\t1\n";
+        }
+        write(std::vector<float>(static_cast<std::size_t>(rows * width)), width, lines);
+        FileSizeLimit const full(1 << 16); // what is wrongly taken does not fill the disk
+        try {
+            write_npz({npy_, tsv_}, folder_.path() / "b.npz", most_bytes);
+        } catch (Error const& error) {
+            EXPECT_FALSE(fs::exists(folder_.path() / "b.npz"));
+            return error.message();
+        }
+        return "";
+    };
+    EXPECT_NE(message(3, 1, 10, 119)
+                  .find("b.npz: NumPy makes every text of \"names\" as wide as the longest, of 10 "
+                        "letters, so that 3 of them would take more than 119 bytes; take .h5"),
+              std::string::npos);
+    EXPECT_EQ(message(3, 1, 10, 120), "");
+    EXPECT_EQ(message(3, 10, 10, 0), "") << "no more than the vectors";
+    fs::remove(folder_.path() / "b.npz");
+    // 2 MiB a name.
+    EXPECT_NE(message(513, 1, 1 << 19, kMostTextBytes).find("more than 1073741824 bytes"), std::string::npos);
+    export_embeddings({npy_, tsv_}, folder_.path() / "b.h5", kOrigin);
+    EXPECT_LT(fs::file_size(folder_.path() / "b.h5"), 8U << 20) << "each at its own length";
 }
 
 // A limit of the process stands for a full disk. Its end is looked at too: the HDF5 library used to crash there.
