@@ -93,7 +93,8 @@ ExitCode evaluate(EvaluateFlags const& flags, OpenedModel const& opened, RecordS
     }
     auto const metrics = score(answers.rows, origin.bootstrap);
     if (directory) {
-        write_evaluation(directory->staging(), answers.rows, metrics, origin);
+        directory->fill(
+            [&](std::filesystem::path const& folder) { write_evaluation(folder, answers.rows, metrics, origin); });
         directory->commit();
     }
     print_metrics(std::cout, metrics);

@@ -70,11 +70,13 @@ PreprocessorConfig make_preprocessor(InitFlags const& flags, ModelConfig const& 
 
 void run(InitFlags const& flags) {
     NewModelDirectory directory(flags.output.path, flags.output.force);
-    initialise_model(flags.config, flags.seed, directory.staging(), true);
-    auto const model = read_model_config(directory.staging(), open_checkpoint(directory.staging()));
-    auto const preprocessor = make_preprocessor(flags, model);
-    check_against_model(flags.config.string(), preprocessor, model);
-    write_preprocessor_config(directory.staging(), preprocessor);
+    directory.fill([&](std::filesystem::path const& folder) {
+        initialise_model(flags.config, flags.seed, folder, true);
+        auto const model = read_model_config(folder, open_checkpoint(folder));
+        auto const preprocessor = make_preprocessor(flags, model);
+        check_against_model(flags.config.string(), preprocessor, model);
+        write_preprocessor_config(folder, preprocessor);
+    });
     directory.commit();
     log_line(flags.log, "model written to " + flags.output.path.string());
 }

@@ -1,27 +1,24 @@
 #pragma once
 
-#include <filesystem>
+#include "lib/core/staged_folder.h"
 
 namespace strandwave {
 
-/// A model directory in the making: files are written into `staging()`, a folder beside it, and put in place together
-/// by `commit()`. Without it nothing is left behind.
+/// A model directory, or another folder of results, that a command makes: whole or not there. A signal leaves nothing
+/// behind either.
 class NewModelDirectory {
 public:
     /// Throws already_exists (without `force`, if something of that name is there), io.
     NewModelDirectory(std::filesystem::path const& directory, bool force);
-    ~NewModelDirectory();
-    NewModelDirectory(NewModelDirectory const&) = delete;
-    NewModelDirectory& operator=(NewModelDirectory const&) = delete;
 
-    std::filesystem::path const& staging() const noexcept { return staging_; }
+    /// As StagedFolder.
+    void fill(std::function<void(std::filesystem::path const& folder)> const& write) const { folder_.fill(write); }
 
     /// A directory that exists keeps its other files; those of the same name are replaced. Throws io.
     void commit();
 
 private:
-    std::filesystem::path directory_;
-    std::filesystem::path staging_;
+    StagedFolder folder_;
 };
 
 } // namespace strandwave

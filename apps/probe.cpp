@@ -158,9 +158,11 @@ ExitCode run(ProbeFlags const& flags) {
     auto const truth = embeddings.labels(classes);
     auto const probe = fit_linear_probe(embeddings.features(), truth, static_cast<index_t>(classes.size()), fit);
 
-    write_classifier_config(flags.model.directory, directory.staging(), classes);
-    write_classifier_weights(flags.model.directory, directory.staging(), probe.weight, probe.bias);
-    write_preprocessor_config(directory.staging(), opened.preprocessor);
+    directory.fill([&](std::filesystem::path const& folder) {
+        write_classifier_config(flags.model.directory, folder, classes);
+        write_classifier_weights(flags.model.directory, folder, probe.weight, probe.bias);
+        write_preprocessor_config(folder, opened.preprocessor);
+    });
     directory.commit();
     std::printf("split\trecords\tcorrect\taccuracy\n");
     print_line("fitted", probe.fitted_correct, probe.fitted_rows);
