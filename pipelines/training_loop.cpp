@@ -25,26 +25,30 @@ void count_answers(TrainBatch const& batch, std::vector<float> const& logits, Co
 }
 
 class Run {
+    using StepBatches = std::vector<std::vector<TrainBatch>>; ///< of consecutive steps, each with `accumulate`
+
 public:
     Run(Trainer& trainer, Threads const& threads, TrainingData const& data, TrainingLoopOptions const& options,
         TrainingCheckpoint& checkpoint, TrainingListener& listener)
         : trainer_(trainer), threads_(threads), data_(data), options_(options), checkpoint_(checkpoint),
           listener_(listener) {}
 
-    /// Batches are made beside the steps.
+    /// Batches are made beside the steps, those of several steps at a time by several threads.
     bool operator()() {
-        std::array<std::vector<TrainBatch>, kAhead> places;
-        places.fill(std::vector<TrainBatch>(static_cast<std::size_t>(options_.accumulate)));
+        std::array<StepBatches, kAhead> places;
+        places.fill(StepBatches(static_cast<std::size_t>(std::min(threads_.count(), kTogether))));
         index_t next = trainer_.steps_done();
         threads_.pipeline(
             kAhead,
             [&](int place) {
                 if (ended_ || next >= options_.steps) { return false; }
-                make(next++, places[static_cast<std::size_t>(place)]);
+                next += make_several(next, places[static_cast<std::size_t>(place)]);
                 return true;
             },
             [&](int place) {
-                if (!ended_) { step(places[static_cast<std::size_t>(place)]); }
+                for (auto const& batches : places[static_cast<std::size_t>(place)]) {
+                    if (!ended_) { step(batches); }
+                }
             },
             [](int) {});
         return !stopped_;
@@ -53,7 +57,16 @@ public:
 private:
     bool due(index_t every) const { return every > 0 && trainer_.steps_done() % every == 0; }
 
+    /// From step `first` on; returns of how many steps.
+    index_t make_several(index_t first, StepBatches& steps) const {
+        index_t const count = std::min(static_cast<index_t>(steps.size()), options_.steps - first);
+        steps.resize(static_cast<std::size_t>(count));
+        threads_.parallel_for(count, [&](index_t i) { make(first + i, steps[static_cast<std::size_t>(i)]); });
+        return count;
+    }
+
     void make(index_t step, std::vector<TrainBatch>& batches) const {
+        batches.resize(static_cast<std::size_t>(options_.accumulate));
         for (index_t i = 0; i < options_.accumulate; ++i) {
             data_.training(step * options_.accumulate + i, batches[static_cast<std::size_t>(i)]);
         }
@@ -122,7 +135,8 @@ private:
         listener_.checkpoint(checkpoint_);
     }
 
-    static constexpr int kAhead = 3;
+    static constexpr int kAhead = 3;    ///< places for batches: some are made while others are trained on
+    static constexpr int kTogether = 4; ///< steps of a place
 
     Trainer& trainer_;
     Threads const& threads_;

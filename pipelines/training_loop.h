@@ -11,7 +11,7 @@ namespace strandwave {
 
 /// Where a run's batches come from; both functions are pure, so that a run can go on from any step.
 struct TrainingData {
-    std::function<void(index_t number, TrainBatch& batch)> training; ///< batch 0, 1, ...
+    std::function<void(index_t number, TrainBatch& batch)> training; ///< batch 0, 1, ..; of several threads
     /// Batch of the validation set from example `first` on; returns how many examples it took, 0 at the end. Empty:
     /// nothing is held out.
     std::function<index_t(index_t first, TrainBatch& batch)> validation;
