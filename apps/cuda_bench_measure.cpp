@@ -1,5 +1,6 @@
 #include "apps/cuda_bench_measure.h"
 
+#include "kernels/band_power/band_power_cuda.h"
 #include "kernels/dt_projection/dt_projection_cuda.h"
 #include "kernels/embedding/embedding_cuda.h"
 #include "kernels/linear/linear_cuda.h"
@@ -8,6 +9,7 @@
 #include "kernels/pooling/pooling_cuda.h"
 #include "lib/core/buffer.h"
 #include "lib/core/random.h"
+#include "lib/model/frame_embedding.h"
 
 #include <algorithm>
 #include <utility>
@@ -99,8 +101,21 @@ private:
     /// Reads fp32 and multiplies in it, whatever the model's type.
     void embed_frames(double calls) {
         DType const dtype = std::exchange(dtype_, DType::f32);
-        linear("embedding", {config_.frame_length, config_.d_model, DType::f32, true}, calls);
+        index_t const bands = config_.n_bands;
+        if (bands > 0) {
+            linear("filter_bank", {config_.frame_length, 2 * bands, DType::f32, false}, calls);
+            band_powers(calls);
+        }
+        linear("embedding", {bands > 0 ? bands : config_.frame_length, config_.d_model, DType::f32, true}, calls);
         dtype_ = dtype;
+    }
+
+    void band_powers(double calls) {
+        RandomMatrix const pairs(DType::f32, rows_, 2 * config_.n_bands);
+        RandomMatrix const powers(DType::f32, rows_, config_.n_bands);
+        time("band_power", calls, {pairs.bytes() + powers.bytes(), 0, 0}, [&] {
+            band_power_cuda(pairs.matrix(), power_scale(config_.frame_length), powers.matrix(), stream_.get());
+        });
     }
 
     void linear(std::string name, Product const& product, double calls) {

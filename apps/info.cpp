@@ -93,6 +93,7 @@ Json model_info(InfoFlags const& flags) {
                  {"dt_rank", config.dt_rank}};
     if (config.frame_length > 0) {
         info["frame_length"] = config.frame_length;
+        if (config.n_bands > 0) { info["n_bands"] = config.n_bands; }
     } else {
         info["vocab_size"] = config.vocab_size;
     }

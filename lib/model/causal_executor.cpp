@@ -102,7 +102,7 @@ private:
 /// The activations of one block; one a worker.
 struct Workspace {
     Workspace(ModelConfig const& config, index_t rows)
-        : frames(rows * config.frame_length), residual(rows * config.d_model), normed(rows * config.d_model),
+        : frames(rows * config.frame_floats()), residual(rows * config.d_model), normed(rows * config.d_model),
           xz(rows * 2 * config.d_inner), y(rows * config.d_inner), mixer(config, rows) {
         std::fill(y.begin(), y.end(), 0.0F); // rows of padding are read by projections, but never written
     }

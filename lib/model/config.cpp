@@ -90,14 +90,22 @@ private:
         config_.d_conv = shape(mixer + "conv1d.weight", 3)[2];
         config_.dt_rank = shape(mixer + "dt_proj.weight", 2)[1];
         if (store_.find(layout_.frame_embedding() + "weight") != nullptr) {
-            auto const& frame = shape(layout_.frame_embedding() + "weight", 2);
-            config_.d_model = frame[0];
-            config_.frame_length = frame[1];
+            read_frame_extents();
         } else {
             auto const& embedding = shape(layout_.embedding(), 2);
             config_.vocab_size = embedding[0];
             config_.d_model = embedding[1];
         }
+    }
+
+    void read_frame_extents() {
+        auto const& embedding = shape(layout_.frame_embedding() + "weight", 2);
+        config_.d_model = embedding[0];
+        config_.frame_length = embedding[1];
+        if (store_.find(layout_.filter_bank()) == nullptr) { return; }
+        auto const& filters = shape(layout_.filter_bank(), 2);
+        config_.n_bands = embedding[1];
+        config_.frame_length = filters[1];
     }
 
     void check_extents() const {
@@ -113,8 +121,10 @@ private:
         check_extent(declared_.intermediate_size.value ? declared_.intermediate_size.key : "expand * d_model",
                      declared_.d_inner(config_.d_model), mixer + "A_log", config_.d_inner);
         if (config_.frame_length > 0 || declared_.frame_length.value) {
-            check_extent(declared_.frame_length.key, declared_.frame_length.value.value_or(0), embedding,
-                         config_.frame_length);
+            bool const bands = config_.n_bands > 0;
+            check_extent(declared_.frame_length.key, declared_.frame_length.value.value_or(0),
+                         bands ? layout_.filter_bank() : embedding, config_.frame_length);
+            check_extent(declared_.n_bands.key, declared_.n_bands.value.value_or(0), embedding, config_.n_bands);
         } else if (auto const stated = declared_.vocab_size.value;
                    stated && declared_.padded_vocab_size(*stated) != config_.vocab_size) {
             check_extent(declared_.vocab_size.key, stated, embedding, config_.vocab_size);

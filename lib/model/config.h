@@ -50,8 +50,11 @@ struct ModelConfig {
     std::vector<std::string> labels; ///< id2label in order, for a classifier
     bool regression = false;         ///< the one output of a classifier's head is a number, not a class
     index_t frame_length = 0;        ///< > 0: input is frames of this many samples, not tokens
+    index_t n_bands = 0;             ///< > 0: a frame is read by so many pairs of filters (band_power.h), not as it is
 
     index_t strands() const noexcept { return rcps ? 2 : 1; }
+    /// Numbers that a frame is on its way to the residual stream: its samples, what the filters give, the powers.
+    index_t frame_floats() const noexcept { return frame_length + 3 * n_bands; }
 };
 
 /// Reads `config.json` of a model directory in any of the known dialects (original state-spaces, Hugging Face Mamba and

@@ -1,5 +1,6 @@
 #include "lib/model/cuda_parts.h"
 
+#include "kernels/band_power/band_power_cuda.h"
 #include "kernels/norm/norm_cuda.h"
 #include "lib/core/error.h"
 
@@ -18,6 +19,19 @@ void CudaNorm::apply(DeviceMatrix x, DeviceMatrix y, GpuStream stream) const {
     args.epsilon = epsilon;
     args.centred = kind == NormKind::layer_norm;
     norm_cuda(args, stream);
+}
+
+CudaFrameEmbedding::CudaFrameEmbedding(FrameWeights const& weights)
+    : linear_(weights.weight.view(), weights.bias.vector(), DType::f32, DType::f32) {
+    if (weights.filters.rows > 0) { filters_ = LinearCuda(weights.filters.view(), {}, DType::f32, DType::f32); }
+}
+
+void CudaFrameEmbedding::apply(DeviceMatrix frames, DeviceMatrix pairs, DeviceMatrix powers, DeviceMatrix x,
+                               GpuStream stream) const {
+    if (filters_.empty()) { return linear_.apply(frames, x, false, stream); }
+    filters_.apply(frames, pairs, false, stream);
+    band_power_cuda(pairs, power_scale(frames.cols), powers, stream);
+    linear_.apply(powers, x, false, stream);
 }
 
 namespace {

@@ -23,6 +23,19 @@ struct CudaNorm {
     void apply(DeviceMatrix x, DeviceMatrix y, GpuStream stream) const;
 };
 
+/// FrameEmbedding in device memory, the Linears with a type of result f32.
+class CudaFrameEmbedding {
+public:
+    CudaFrameEmbedding() = default;
+    explicit CudaFrameEmbedding(FrameWeights const& weights);
+    /// frames `[rows, frame_length]`; pairs `[rows, 2 n_bands]` and powers `[rows, n_bands]` are scratch, empty without
+    /// filters. All f32.
+    void apply(DeviceMatrix frames, DeviceMatrix pairs, DeviceMatrix powers, DeviceMatrix x, GpuStream stream) const;
+
+private:
+    LinearCuda filters_, linear_;
+};
+
 /// ModelLayer in device memory.
 struct CudaLayer {
     struct Direction {
@@ -36,8 +49,8 @@ struct CudaLayer {
 
 /// The parts of a model that its layers run with, in the memory of one GPU. Immutable.
 struct CudaParts {
-    DeviceArray<float> embedding; ///< [vocab_size, d_model]; empty for frames
-    LinearCuda frame_embedding;   ///< fp32; empty for tokens
+    DeviceArray<float> embedding;       ///< [vocab_size, d_model]; empty for frames
+    CudaFrameEmbedding frame_embedding; ///< empty for tokens
     std::vector<CudaLayer> layers;
     CudaNorm final_norm;
 

@@ -186,7 +186,7 @@ index_t device_bytes_per_row(ModelConfig const& c, DType dtype) {
                                 2 * c.d_state; // normed, xz, u (and y), delta, dbc
     index_t const products = c.strategy == BidirectionalStrategy::multiply ? 2 * c.d_model : 0;
     index_t const mail = c.d_inner * c.d_state / 32; // the scan's, from tile to tile
-    index_t const input = 4 * std::max<index_t>(c.frame_length, 1);
+    index_t const input = 4 * std::max<index_t>(c.frame_floats(), 1);
     return element * activations + 4 * (c.d_model + products) + mail + input + 16;
 }
 

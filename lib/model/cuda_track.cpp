@@ -124,7 +124,8 @@ void CudaTrack::embed(CudaStep const& step) {
     if (step.rows == 0) { return; }
     auto const residual = workspace_.residual(step.rows);
     if (config_.frame_length > 0) {
-        cuda_.frame_embedding.apply(workspace_.frames(step.rows), residual, false, streams_.main.get());
+        cuda_.frame_embedding.apply(workspace_.frames(step.rows), workspace_.filtered(step.rows),
+                                    workspace_.powers(step.rows), residual, streams_.main.get());
     } else {
         embedding_cuda(cuda_.embedding.data(), workspace_.tokens(), residual, streams_.main.get());
     }

@@ -46,6 +46,8 @@ void CudaWorkspace::carve(ModelConfig const& c, DType dtype, Carver& carver) {
     }
     if (c.frame_length > 0) {
         frames_ = carver.matrix(DType::f32, rows, c.frame_length);
+        filtered_ = carver.matrix(DType::f32, rows, 2 * c.n_bands);
+        powers_ = carver.matrix(DType::f32, rows, c.n_bands);
     } else {
         tokens_ = carver.take<std::int32_t>(rows);
     }

@@ -33,6 +33,8 @@ public:
     DeviceMatrix y(index_t rows) const { return y_.rows_from(0, rows); }
     DeviceMatrix product(int factor, index_t rows) const { return products_[factor].rows_from(0, rows); }
     DeviceMatrix frames(index_t rows) const { return frames_.rows_from(0, rows); }
+    DeviceMatrix filtered(index_t rows) const { return filtered_.rows_from(0, rows); }
+    DeviceMatrix powers(index_t rows) const { return powers_.rows_from(0, rows); }
     CudaMambaScratch scratch(index_t rows) const;
 
     std::int32_t* tokens() const noexcept { return tokens_; }
@@ -48,7 +50,7 @@ private:
     WorkspaceSize size_;
     DeviceMemory memory_;
     ScanChain chain_;
-    DeviceMatrix residual_, normed_, xz_[2], u_, dt_, dbc_, y_, products_[2], frames_;
+    DeviceMatrix residual_, normed_, xz_[2], u_, dt_, dbc_, y_, products_[2], frames_, filtered_, powers_;
     std::int32_t* tokens_ = nullptr;
     RowBlock* blocks_[2] = {nullptr, nullptr};
     PoolSegment* pools_ = nullptr;

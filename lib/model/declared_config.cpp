@@ -324,6 +324,10 @@ DeclaredConfig read_declared_config(std::filesystem::path const& config_json) {
     config.vocab_size = top.extent("vocab_size");
     config.pad_vocab_size_multiple = top.integer("pad_vocab_size_multiple").value_or(8);
     config.frame_length = top.extent("frame_length");
+    config.n_bands = top.extent("n_bands");
+    if (config.n_bands.value && !config.frame_length.value) {
+        top.malformed("n_bands", "is for models that read frames: 'frame_length' is missing");
+    }
     if (config.frame_length.value && config.model.rcps) {
         top.unsupported("frame_length", "with rcps true: frames of sound have no reverse complement");
     }

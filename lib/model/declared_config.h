@@ -36,7 +36,8 @@ struct DeclaredConfig {
     std::string path;
     Dialect dialect = Dialect::state_spaces;
     ModelConfig model; ///< all but extents, labels and head are final
-    DeclaredExtent d_model, n_layer, vocab_size, intermediate_size, d_state, d_conv, dt_rank, frame_length, num_labels;
+    DeclaredExtent d_model, n_layer, vocab_size, intermediate_size, d_state, d_conv, dt_rank, frame_length, n_bands,
+        num_labels;
     std::optional<double> expand;
     bool dt_rank_auto = false; ///< the word "auto": ceil(d_model / 16)
     index_t pad_vocab_size_multiple = 8;

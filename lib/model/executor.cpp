@@ -75,7 +75,7 @@ void embed_rows(Model::Parts const& parts, FeedInput const& input, index_t begin
         std::copy_n(input.frames.row(begin + t), block.cols, block.row(t));
     }
     std::fill_n(block.row(count), (x.rows - count) * block.cols, 0.0F);
-    parts.frame_embedding.apply(block, x);
+    parts.frame_embedding.apply(frames, x);
 }
 
 } // namespace strandwave

@@ -85,7 +85,7 @@ private:
 };
 
 /// Vectors of the rows [begin, begin + x.rows) of a feed: embedded tokens, or projected frames. `frames` is scratch of
-/// x.rows * frame_length for a model that reads frames.
+/// x.rows * frame_floats for a model that reads frames.
 void embed_rows(Model::Parts const& parts, FeedInput const& input, index_t begin, index_t count, Buffer<float>& frames,
                 View<float, 2> x);
 

@@ -5,6 +5,7 @@
 #include "lib/core/error.h"
 #include "lib/core/partial_file.h"
 #include "lib/core/random.h"
+#include "lib/core/staged_folder.h"
 #include "lib/model/declared_config.h"
 #include "lib/model/tensor_layout.h"
 #include "lib/model/tensor_names.h"
@@ -12,6 +13,7 @@
 #include <cmath>
 #include <deque>
 #include <functional>
+#include <numbers>
 #include <unistd.h>
 
 namespace strandwave {
@@ -71,6 +73,31 @@ Draw inverse_softplus_of_dt(DeclaredInitialisation const& fresh) {
     };
 }
 
+/// Filters in quadrature in the middle of the frame: cosines, behind them sines, of `bands` frequencies that are spaced
+/// like the mel scale at 16 kHz up to half the sampling rate, under Hann windows as long as two periods of the distance
+/// from one frequency to the next, or as the frame.
+Draw filter_bank(index_t bands, index_t frame_length) {
+    return [bands, frame_length](Random&, std::span<float> out) {
+        constexpr double kPi = std::numbers::pi;
+        constexpr double kKnee = 700.0 / 16000; // of the mel scale, in cycles a sample
+        double const step = std::log1p(0.5 / kKnee) / static_cast<double>(bands + 1);
+        auto const frequency = [&](index_t band) { return kKnee * std::expm1(step * static_cast<double>(band + 1)); };
+        for (index_t band = 0; band < bands; ++band) {
+            double const spacing = frequency(band + 1) - frequency(band);
+            double const window = std::min(2.0 / spacing, static_cast<double>(frame_length));
+            for (index_t i = 0; i < frame_length; ++i) {
+                double const t = static_cast<double>(i) + 0.5 - 0.5 * static_cast<double>(frame_length);
+                double const hann = 2 * std::abs(t) < window ? 0.5 + 0.5 * std::cos(2 * kPi * t / window) : 0.0;
+                double const phase = 2 * kPi * frequency(band) * t;
+                auto const place = static_cast<std::size_t>(band * frame_length + i);
+                out[place] = static_cast<float>(hann * std::cos(phase));
+                out[place + static_cast<std::size_t>(bands * frame_length)] =
+                    static_cast<float>(hann * std::sin(phase));
+            }
+        }
+    };
+}
+
 /// The published extents: what the config states, and the class defaults for the rest.
 ModelConfig complete_config(DeclaredConfig const& declared) {
     auto const required = [&](DeclaredExtent const& extent) {
@@ -83,6 +110,7 @@ ModelConfig complete_config(DeclaredConfig const& declared) {
     config.d_model = required(declared.d_model);
     config.n_layer = required(declared.n_layer);
     config.frame_length = declared.frame_length.value.value_or(0);
+    config.n_bands = declared.n_bands.value.value_or(0);
     if (config.frame_length == 0) {
         config.vocab_size = required(declared.vocab_size);
         if (declared.dialect != Dialect::hugging_face) {
@@ -157,8 +185,13 @@ private:
 
     void add_embedding() {
         if (config_.frame_length > 0) {
-            add(layout_.frame_embedding() + "weight", {config_.d_model, config_.frame_length},
-                kaiming(config_.frame_length));
+            bool const bands = config_.n_bands > 0;
+            if (bands) {
+                add(layout_.filter_bank(), {2 * config_.n_bands, config_.frame_length},
+                    filter_bank(config_.n_bands, config_.frame_length));
+            }
+            index_t const inputs = bands ? config_.n_bands : config_.frame_length;
+            add(layout_.frame_embedding() + "weight", {config_.d_model, inputs}, kaiming(inputs));
             add(layout_.frame_embedding() + "bias", {config_.d_model}, constant(0));
         } else {
             add(layout_.embedding(), {config_.vocab_size, config_.d_model}, normal(fresh_.range));
@@ -254,42 +287,6 @@ void check_loads(fs::path const& directory) {
     find_model_tensors(read_model_config(directory, store), store);
 }
 
-/// A folder beside the final one, gone at the end unless it took that one's place.
-class TemporaryFolder {
-public:
-    explicit TemporaryFolder(fs::path const& final_path) : path_(final_path) {
-        path_ += ".partial-" + std::to_string(::getpid());
-        std::error_code error;
-        if (final_path.has_parent_path()) { fs::create_directories(final_path.parent_path(), error); }
-        if (error || !fs::create_directory(path_, error)) {
-            throw Error(ErrorCode::io, path_.string() + ": cannot make the folder: " + error.message());
-        }
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        fs::remove_all(path_, ignored);
-    }
-    TemporaryFolder(TemporaryFolder const&) = delete;
-    TemporaryFolder& operator=(TemporaryFolder const&) = delete;
-
-    fs::path const& path() const noexcept { return path_; }
-
-private:
-    fs::path path_;
-};
-
-void move_into_place(fs::path const& from, fs::path const& to) {
-    std::error_code error;
-    if (!fs::exists(to, error)) {
-        fs::rename(from, to, error);
-    } else {
-        for (char const* const name : {"model.safetensors", "config.json"}) {
-            if (!error) { fs::rename(from / name, to / name, error); }
-        }
-    }
-    if (error) { throw Error(ErrorCode::io, to.string() + ": cannot write: " + error.message()); }
-}
-
 } // namespace
 
 ModelConfig fresh_model_config(fs::path const& config_json) {
@@ -310,13 +307,15 @@ void initialise_model(fs::path const& config_json, std::uint64_t seed, fs::path 
     Plan const plan(declared);
     check_size(plan, declared.path);
 
-    TemporaryFolder const folder(out);
-    MappedFile const config(config_json);
-    auto const config_bytes = config.bytes();
-    write_file_whole(folder.path() / "config.json", {&config_bytes, 1});
-    write_weights(plan, seed, folder.path() / "model.safetensors");
-    check_loads(folder.path());
-    move_into_place(folder.path(), out);
+    StagedFolder staged(out);
+    staged.fill([&](fs::path const& folder) {
+        MappedFile const config(config_json);
+        auto const config_bytes = config.bytes();
+        write_file_whole(folder / "config.json", {&config_bytes, 1});
+        write_weights(plan, seed, folder / "model.safetensors");
+        check_loads(folder);
+    });
+    staged.commit();
 }
 
 } // namespace strandwave

@@ -73,15 +73,12 @@ ModelLayer pack_layer(ModelConfig const& config, LayerWeights weights, DType dty
 }
 
 #if STRANDWAVE_HAS_CUDA
-std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, HostMatrix const& frame_weight,
-                                              HostMatrix const& frame_bias,
+std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, FrameWeights const& frames,
                                               std::function<LayerWeights(index_t)> const& layer) {
     use_gpu(parts.device.gpu);
     auto cuda = std::make_shared<CudaParts>();
     cuda->embedding = upload(parts.embedding.data(), parts.embedding.size());
-    if (frame_weight.rows > 0) {
-        cuda->frame_embedding = LinearCuda(frame_weight.view(), frame_bias.vector(), DType::f32, DType::f32);
-    }
+    if (frames.weight.rows > 0) { cuda->frame_embedding = CudaFrameEmbedding(frames); }
     for (index_t i = 0; i < parts.config.n_layer; ++i) {
         cuda->layers.push_back(upload_layer(parts.config, layer(i), parts.dtype));
     }
@@ -90,7 +87,7 @@ std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, HostMat
     return cuda;
 }
 #else
-std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, HostMatrix const&, HostMatrix const&,
+std::shared_ptr<CudaParts const> upload_parts(Model::Parts const& parts, FrameWeights const&,
                                               std::function<LayerWeights(index_t)> const&) {
     throw Error(ErrorCode::device, parts.device.name() + ": built without CUDA");
 }
@@ -136,8 +133,7 @@ std::unique_ptr<Model::Parts const> load_parts(ModelConfig const& config, Tensor
     parts->parameters = count_parameters(store, tensors.extra);
     parts->embedding = read(tensors.embedding_weight);
     if (parts->mirrored(0)) { parts->embedding = mirror_embedding(parts->embedding, config); }
-    HostMatrix const frame_weight(tensors.frame_embedding_weight);
-    HostMatrix const frame_bias(tensors.frame_embedding_bias);
+    FrameWeights const frames(tensors);
     parts->final_norm = read_norm(config, tensors.final_norm_weight, tensors.final_norm_bias, false);
     bool const tied = same_tensor(tensors.head_weight, tensors.embedding_weight) && !parts->mirrored(0);
     if (!tied) { parts->head_weight = read(tensors.head_weight); }
@@ -148,12 +144,10 @@ std::unique_ptr<Model::Parts const> load_parts(ModelConfig const& config, Tensor
         return weights;
     };
     if (options.device.is_gpu()) {
-        parts->cuda = upload_parts(*parts, frame_weight, frame_bias, layer);
+        parts->cuda = upload_parts(*parts, frames, layer);
         return parts;
     }
-    if (frame_weight.rows > 0) {
-        parts->frame_embedding = Linear(frame_weight.view(), frame_bias.vector(), DType::f32);
-    }
+    if (frames.weight.rows > 0) { parts->frame_embedding = FrameEmbedding(frames); }
     for (index_t i = 0; i < config.n_layer; ++i) {
         parts->layers.push_back(pack_layer(config, layer(i), options.dtype));
     }

@@ -3,6 +3,7 @@
 #include "kernels/linear/linear.h"
 #include "lib/core/buffer.h"
 #include "lib/mixers/mamba_mixer.h"
+#include "lib/model/frame_embedding.h"
 #include "lib/model/model.h"
 
 #include <memory>
@@ -55,7 +56,7 @@ struct Model::Parts {
     Device device;
     index_t parameters = 0;
     Buffer<float> embedding;        ///< [vocab_size, d_model]; empty for frames
-    Linear frame_embedding;         ///< [frame_length] -> [d_model]; empty for tokens
+    FrameEmbedding frame_embedding; ///< empty for tokens
     std::vector<ModelLayer> layers; ///< empty for a model on a GPU
     Norm final_norm;
     Buffer<float> head_weight; ///< [vocab_size or labels, d_model]; empty if tied or without head

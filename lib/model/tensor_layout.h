@@ -25,6 +25,7 @@ struct TensorLayout {
 
     std::string embedding() const;                                                ///< full name of the token embedding
     std::string frame_embedding() const { return backbone + "frame_embedding."; } ///< + "weight" or "bias"
+    std::string filter_bank() const { return backbone + "filter_bank.weight"; }
     std::string layer(index_t i) const { return backbone + "layers." + std::to_string(i) + "."; }
     std::string norm(index_t i) const { return layer(i) + (wrapped_norm ? "norm.submodule." : "norm."); }
     std::string forward_mixer(index_t i) const;

@@ -37,7 +37,8 @@ struct RunBuffers {
 /// What one thread needs beside a run's buffers, for one block.
 struct BlockScratch {
     BlockScratch(ModelConfig const& config, index_t rows)
-        : frames(rows * config.frame_length), tokens(rows), normed(rows * config.d_model), other(rows * config.d_model),
+        : frames(rows * config.frame_floats()), tokens(rows), normed(rows * config.d_model),
+          other(rows * config.d_model),
           mixer(config, rows), conv_state{Buffer<float>((config.d_conv - 1) * config.d_inner),
                                           Buffer<float>((config.d_conv - 1) * config.d_inner)},
           scan_state{Buffer<float>(config.d_state * config.d_inner), Buffer<float>(config.d_state * config.d_inner)} {}

@@ -1,3 +1,4 @@
+#include "kernels/band_power/band_power.h"
 #include "kernels/causal_conv1d/causal_conv1d_backward.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embedding/embedding.h"
@@ -59,6 +60,11 @@ public:
     }
     void embed_backward(std::int32_t const* tokens, Matrix dy, index_t vocab, float* dtable) override {
         embedding_backward({tokens, static_cast<std::size_t>(dy.rows)}, input(dy), {dtable, vocab, dy.cols});
+    }
+
+    void band_power(Matrix x, float scale, Matrix y) override { strandwave::band_power({input(x), scale, view(y)}); }
+    void band_power_backward(Matrix x, float scale, Matrix dy, Matrix dx) override {
+        strandwave::band_power_backward({input(x), scale, input(dy), view(dx)});
     }
 
     void gemm(Matrix a, bool transpose_a, Matrix b, bool transpose_b, Matrix c, bool accumulate) override {

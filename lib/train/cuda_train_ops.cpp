@@ -1,4 +1,5 @@
 #include "kernels/adamw/adamw_cuda.h"
+#include "kernels/band_power/band_power_cuda.h"
 #include "kernels/causal_conv1d/causal_conv1d_backward_cuda.h"
 #include "kernels/causal_conv1d/causal_conv1d_cuda.h"
 #include "kernels/cross_entropy/cross_entropy_cuda.h"
@@ -117,6 +118,10 @@ public:
     }
     void embed_backward(std::int32_t const* tokens, Matrix dy, index_t vocab, float* dtable) override {
         embedding_backward_cuda(tokens, dy, vocab, dtable, scratch(), stream());
+    }
+    void band_power(Matrix x, float scale, Matrix y) override { band_power_cuda(x, scale, y, stream()); }
+    void band_power_backward(Matrix x, float scale, Matrix dy, Matrix dx) override {
+        band_power_backward_cuda(x, scale, dy, dx, stream());
     }
     void gemm(Matrix a, bool transpose_a, Matrix b, bool transpose_b, Matrix c, bool accumulate) override {
         parts_->gemm.apply(a, transpose_a, b, transpose_b, c, accumulate, stream());

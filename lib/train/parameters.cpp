@@ -168,6 +168,8 @@ ModelParameters find_parameters(ModelConfig const& config, TensorStore const& st
     auto const tensors = find_model_tensors(config, store);
     Finder find(parameters, store);
     parameters.embedding = find.add(tensors.embedding_weight, {.decay = true, .flip_cols = mirror.mirrored(0)});
+    // Without decay: a floor of power (band_power.h) gives the size of a filter a meaning.
+    parameters.filter_bank = find.add(tensors.filter_bank);
     parameters.frame_weight = find.add(tensors.frame_embedding_weight, {.decay = true});
     parameters.frame_bias = find.add(tensors.frame_embedding_bias);
     for (index_t i = 0; i < config.n_layer; ++i) {

@@ -69,7 +69,8 @@ struct ModelParameters {
     index_t size = 0; ///< floats, padding included
 
     ParameterId embedding = kNone;    ///< [vocab_size, d_model]
-    ParameterId frame_weight = kNone; ///< [d_model, frame_length]
+    ParameterId filter_bank = kNone;  ///< [2 n_bands, frame_length]
+    ParameterId frame_weight = kNone; ///< [d_model, n_bands or frame_length]
     ParameterId frame_bias = kNone;   ///< [d_model]
     std::vector<LayerParameters> layers;
     ParameterId final_norm_weight = kNone;

@@ -1,6 +1,7 @@
 #include "lib/train/train_model.h"
 
 #include "lib/core/error.h"
+#include "lib/model/frame_embedding.h"
 
 #include <algorithm>
 
@@ -19,6 +20,7 @@ struct TrainModel::Activations {
     MatrixStore store;
     std::int32_t* tokens = nullptr;
     Matrix frames;                        ///< [rows, frame_length] f32
+    Matrix filtered, powers, d_powers;    ///< [rows, 2 n_bands], [rows, n_bands] twice, f32; empty without bands
     Matrix ones;                          ///< [rows, 1] f32, for the bias of frames
     std::vector<Matrix> residuals;        ///< [n_layer + 1][rows, d_model] f32
     std::vector<LayerActivations> layers; ///< one if they are made again
@@ -34,6 +36,9 @@ struct TrainModel::Activations {
         tokens = store.array<std::int32_t>(c.frame_length > 0 ? 0 : rows);
         if (c.frame_length > 0) {
             frames = store.matrix(DType::f32, rows, c.frame_length);
+            filtered = store.matrix(DType::f32, rows, 2 * c.n_bands);
+            powers = store.matrix(DType::f32, rows, c.n_bands);
+            d_powers = store.matrix(DType::f32, rows, c.n_bands);
             ones = store.matrix(DType::f32, rows, 1);
             std::vector<float> const host(static_cast<std::size_t>(rows), 1.0F);
             ops.upload(ones.data, host.data(), rows * dtype_bytes(DType::f32));
@@ -204,7 +209,15 @@ void TrainModel::embed() {
         ops_.embed(p_.value(p_.model->embedding), config_.vocab_size, a_->tokens, x);
         return;
     }
-    ops_.gemm(a_->frames.rows_from(0, rows_), false, p_.value_matrix(p_.model->frame_weight), true, x, false);
+    Matrix const frames = a_->frames.rows_from(0, rows_);
+    Matrix const powers = a_->powers.rows_from(0, rows_);
+    bool const bands = config_.n_bands > 0;
+    if (bands) {
+        Matrix const filtered = a_->filtered.rows_from(0, rows_);
+        ops_.gemm(frames, false, p_.value_matrix(p_.model->filter_bank), true, filtered, false);
+        ops_.band_power(filtered, power_scale(config_.frame_length), powers);
+    }
+    ops_.gemm(bands ? powers : frames, false, p_.value_matrix(p_.model->frame_weight), true, x, false);
     ops_.gemm(a_->ones.rows_from(0, rows_), false, p_.value_matrix(p_.model->frame_bias), false, x, true);
 }
 
@@ -214,8 +227,17 @@ void TrainModel::embed_backward() {
         ops_.embed_backward(a_->tokens, dx, config_.vocab_size, p_.gradient(p_.model->embedding));
         return;
     }
-    ops_.gemm(dx, true, a_->frames.rows_from(0, rows_), false, p_.gradient_matrix(p_.model->frame_weight), true);
+    Matrix const frames = a_->frames.rows_from(0, rows_);
     ops_.column_sum(dx, p_.gradient(p_.model->frame_bias));
+    if (config_.n_bands == 0) {
+        return ops_.gemm(dx, true, frames, false, p_.gradient_matrix(p_.model->frame_weight), true);
+    }
+    Matrix const filtered = a_->filtered.rows_from(0, rows_);
+    Matrix const d_powers = a_->d_powers.rows_from(0, rows_);
+    ops_.gemm(dx, true, a_->powers.rows_from(0, rows_), false, p_.gradient_matrix(p_.model->frame_weight), true);
+    ops_.gemm(dx, false, p_.value_matrix(p_.model->frame_weight), false, d_powers, false);
+    ops_.band_power_backward(filtered, power_scale(config_.frame_length), d_powers, filtered);
+    ops_.gemm(filtered, true, frames, false, p_.gradient_matrix(p_.model->filter_bank), true);
 }
 
 LayerActivations const& TrainModel::kept(index_t layer) const {

@@ -115,6 +115,9 @@ public:
     virtual void embed(float const* table, index_t vocab, std::int32_t const* tokens, Matrix y) = 0;
     virtual void embed_backward(std::int32_t const* tokens, Matrix dy, index_t vocab, float* dtable) = 0;
 
+    virtual void band_power(Matrix x, float scale, Matrix y) = 0;                      ///< f32, as the next
+    virtual void band_power_backward(Matrix x, float scale, Matrix dy, Matrix dx) = 0; ///< dx may be x
+
     /// c (+)= op(a) op(b).
     virtual void gemm(Matrix a, bool transpose_a, Matrix b, bool transpose_b, Matrix c, bool accumulate) = 0;
     virtual void norm(NormCall const& norm, Matrix x, Matrix y) = 0;

@@ -390,6 +390,35 @@ TEST_F(ConfigTest, FramesTakeThePlaceOfTheVocabulary) {
     expect_failure(kMalformed, {"missing tensors: 'backbone.frame_embedding.bias'"});
 }
 
+TEST_F(ConfigTest, BandsStandBetweenFrameAndEmbedding) {
+    RandomModel model;
+    model.frame_length = 9;
+    model.n_bands = 5;
+    model.labels = 2;
+    use(model);
+    auto const config = read();
+    EXPECT_EQ(config.frame_length, 9);
+    EXPECT_EQ(config.n_bands, 5);
+    EXPECT_EQ(config.frame_floats(), 9 + 3 * 5);
+    auto const tensors = find();
+    ASSERT_NE(tensors.filter_bank, nullptr);
+    EXPECT_EQ(tensors.filter_bank->shape, (std::vector<index_t>{10, 9}));
+    EXPECT_EQ(tensors.frame_embedding_weight->shape, (std::vector<index_t>{24, 5}));
+    config_["n_bands"] = 4;
+    expect_failure(kMalformed, {"'n_bands' says 4", "says 5"});
+    config_.erase("n_bands");
+    expect_failure(kMalformed, {"'n_bands' says 0", "says 5"});
+    config_["n_bands"] = 5;
+    config_["frame_length"] = 8;
+    expect_failure(kMalformed, {"'frame_length' says 8", "filter_bank.weight", "says 9"});
+    config_.erase("frame_length");
+    expect_failure(kMalformed, {"'n_bands'", "'frame_length' is missing"});
+    config_["frame_length"] = 9;
+    tensors_["backbone.filter_bank.weight"].shape = {9, 10};
+    config_["frame_length"] = 10;
+    expect_failure(kMalformed, {"filter_bank.weight"});
+}
+
 TEST(GoldenConfigs, SayWhatTheirReadmeSays) {
     auto const golden = fs::path(STRANDWAVE_SOURCE_DIR) / "../shared/golden";
     if (!fs::exists(golden)) { GTEST_SKIP() << golden << " is not here"; }

@@ -101,16 +101,33 @@ public:
         return layers(std::move(embedded));
     }
 
-    /// Frames go through one linear layer instead of a table.
-    Outputs<T> frames(Rows<float> const& frames, std::string const& linear) const {
+    /// Frames go through one linear layer instead of a table, or through the powers of a filter bank and that layer.
+    Outputs<T> frames(Rows<float> const& frames) const {
         Rows<T> in;
         for (auto const& frame : frames) {
             in.push_back(kept(std::vector<T>(frame.begin(), frame.end())));
         }
-        return layers(apply_linear(in, linear));
+        if (has(prefix_ + "filter_bank.weight")) {
+            T const samples = static_cast<T>(in.front().size());
+            in = band_powers(apply_linear(in, prefix_ + "filter_bank"), samples);
+        }
+        return layers(apply_linear(in, prefix_ + "frame_embedding"));
     }
 
 private:
+    /// Decadic logarithms of the power a sample of pairs of filters, those of a pair half a row apart, from 10^-3 on.
+    static Rows<T> band_powers(Rows<T> const& pairs, T samples) {
+        Rows<T> powers;
+        for (auto const& row : pairs) {
+            auto& out = powers.emplace_back(row.size() / 2);
+            for (std::size_t k = 0; k < out.size(); ++k) {
+                T const power = (row[k] * row[k] + row[k + out.size()] * row[k + out.size()]) / samples;
+                out[k] = std::log10(static_cast<T>(1e-6) + power) + T{3};
+            }
+        }
+        return powers;
+    }
+
     std::string embedding_name() const {
         if (!d_.caduceus) {
             return tensors_.count("backbone.embedding.weight") ? "backbone.embedding.weight"

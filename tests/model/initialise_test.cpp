@@ -6,7 +6,9 @@
 #include "tests/support/temp_dir.h"
 
 #include <algorithm>
+#include <cmath>
 #include <gtest/gtest.h>
+#include <numbers>
 
 namespace strandwave::test {
 namespace {
@@ -177,6 +179,41 @@ TEST_F(InitialiseTest, MakesFrameModels) {
         EXPECT_EQ(config.frame_length, 20);
         EXPECT_EQ(config.head, HeadKind::none);
         EXPECT_NO_THROW(find_model_tensors(config, store));
+    }
+}
+
+/// A tone is loudest in the band of its frequency, the mel-like places of which are told by the header's words alone.
+TEST_F(InitialiseTest, FilterBanksTellFrequenciesApart) {
+    constexpr index_t kBands = 24;
+    constexpr index_t kLength = 400;
+    constexpr double kPi = std::numbers::pi;
+    RandomModel model;
+    auto json_config = model.config();
+    json_config.erase("vocab_size");
+    json_config["frame_length"] = kLength;
+    json_config["n_bands"] = kBands;
+    auto const store = make(json_config);
+    auto const config = read_model_config(out(), store);
+    ASSERT_EQ(config.n_bands, kBands);
+    auto const filters = read_f32(*find_model_tensors(config, store).filter_bank);
+    double const top = 2595 * std::log10(1 + 8000 / 700.0);
+    for (index_t band = 0; band < kBands; ++band) {
+        double const mel = top * static_cast<double>(band + 1) / (kBands + 1);
+        double const cycles = 700 * (std::pow(10, mel / 2595) - 1) / 16000;
+        std::vector<double> power;
+        for (index_t k = 0; k < kBands; ++k) {
+            double sums[2] = {};
+            for (index_t half = 0; half < 2; ++half) {
+                for (index_t i = 0; i < kLength; ++i) {
+                    auto const at = static_cast<std::size_t>((half * kBands + k) * kLength + i);
+                    sums[half] +=
+                        static_cast<double>(filters[at]) * std::sin(2 * kPi * cycles * static_cast<double>(i) + 0.7);
+                }
+            }
+            power.push_back(sums[0] * sums[0] + sums[1] * sums[1]);
+        }
+        auto const loudest = std::max_element(power.begin(), power.end()) - power.begin();
+        EXPECT_EQ(loudest, band);
     }
 }
 

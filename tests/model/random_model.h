@@ -36,6 +36,7 @@ struct RandomModel {
     bool weight_tie = true; ///< Caduceus: in_proj and out_proj of both directions are the same
     bool fused_add_norm = true;
     index_t frame_length = 0;
+    index_t n_bands = 0;
 
     bool caduceus() const { return dialect == Dialect::caduceus_ph || dialect == Dialect::caduceus_ps; }
     bool rcps() const { return dialect == Dialect::caduceus_ps; }
@@ -123,6 +124,7 @@ inline nlohmann::json RandomModel::config() const {
         c["label2id"]["class " + std::to_string(i)] = i;
     }
     if (frame_length > 0) { c["frame_length"] = frame_length; }
+    if (n_bands > 0) { c["n_bands"] = n_bands; }
     return c;
 }
 
@@ -170,7 +172,8 @@ inline independent::Tensors RandomModel::tensors(std::uint64_t seed) const {
     std::string const prefix = caduceus() ? "caduceus.backbone." : "backbone.";
     std::string const wrapped = rcps() && !fused_add_norm ? ".submodule" : "";
     if (frame_length > 0) {
-        matrix(prefix + "frame_embedding.weight", d_model, frame_length);
+        if (n_bands > 0) { matrix(prefix + "filter_bank.weight", 2 * n_bands, frame_length); }
+        matrix(prefix + "frame_embedding.weight", d_model, n_bands > 0 ? n_bands : frame_length);
         add(prefix + "frame_embedding.bias", {d_model}, 0.0, 0.3);
     } else if (caduceus()) {
         add(prefix + "embeddings.word_embeddings." + (rcps() ? "embedding.weight" : "weight"), {vocab_size, d_model},

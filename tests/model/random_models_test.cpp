@@ -50,6 +50,8 @@ std::vector<RandomModel> models() {
         make("falcon_odd", Dialect::falcon_mamba, [](RandomModel& m) { m.d_state = 5, m.dt_rank = 3; }),
         make("falcon_untied", Dialect::falcon_mamba, [](RandomModel& m) { m.tied_head = false; }),
         make("frames", hf, [](RandomModel& m) { m.frame_length = 9, m.labels = 4; }),
+        make("bands", hf, [](RandomModel& m) { m.frame_length = 11, m.n_bands = 7, m.labels = 4; }),
+        make("ph_bands", ph, [](RandomModel& m) { m.frame_length = 6, m.n_bands = 5, m.labels = 2; }),
         make("ph_multiply", ph, [](RandomModel& m) { m.multiply = true; }),
         make("ph_layer_norm", ph, [](RandomModel& m) { m.layer_norm = true; }),
         make("ph_untied_projections", ph, [](RandomModel& m) { m.weight_tie = false; }),
@@ -97,7 +99,7 @@ protected:
         for (auto at = record_.frames.begin(); at != record_.frames.end(); at += width) {
             frames.emplace_back(at, at + width);
         }
-        return forward.frames(frames, "backbone.frame_embedding");
+        return forward.frames(frames);
     }
 
     /// The error of ours is at most twice that of plain loops of the same type, and a rounding of the result to fp32.

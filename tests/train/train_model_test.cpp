@@ -40,6 +40,8 @@ std::vector<RandomModel> models() {
         make("ph", ph, [](RandomModel& m) { m.d_state = 5; }),
         make("ph_untied_projections", ph, [](RandomModel& m) { m.weight_tie = false; }),
         make("ph_biases", ph, [](RandomModel& m) { m.bias = true; }),
+        make("bands", hf, [](RandomModel& m) { m.frame_length = 9, m.n_bands = 5, m.labels = 4; }),
+        make("ph_bands", ph, [](RandomModel& m) { m.frame_length = 5, m.n_bands = 7, m.labels = 2; }),
         make("ph_frames", ph, [](RandomModel& m) { m.frame_length = 5, m.labels = 2; }),
         make("ps", ps, [](RandomModel&) {}),
         make("ps_unfused", ps, [](RandomModel& m) { m.n_layer = 3, m.fused_add_norm = false; }),
@@ -77,8 +79,7 @@ double loss_of(RandomModel const& shape, independent::Tensors const& tensors, Tr
                 auto const row = batch.frames.begin() + t * shape.frame_length;
                 frames.emplace_back(row, row + shape.frame_length);
             }
-            out =
-                forward.frames(frames, (shape.caduceus() ? std::string("caduceus.") : "") + "backbone.frame_embedding");
+            out = forward.frames(frames);
         } else {
             out = forward.tokens({batch.tokens.begin() + begin, batch.tokens.begin() + end});
         }
