@@ -91,6 +91,17 @@ TEST_F(InitCommand, RefusesAndLeavesNothing) {
     EXPECT_EQ(entries(), before);
 }
 
+// A limit of 1 KiB a file, which the shell sets, stands for a full disk.
+TEST_F(InitCommand, AFullDiskNamesThePlaceThatWasGiven) {
+    std::string const script = "ulimit -f 1; trap '' XFSZ; exec \"$0\" init --config dna.json --input dna -o \"$1\"";
+    auto const run = run_program(folder(), {"-c", script, STRANDWAVE_PROGRAM, "a/"}, "", "/bin/bash");
+    EXPECT_EQ(run.exit_code, 2);
+    EXPECT_NE(run.err.find("error: a/model.safetensors: cannot be written: File too large"), std::string::npos)
+        << run.err;
+    EXPECT_FALSE(std::filesystem::exists(folder() / "a"));
+    EXPECT_EQ(run.err.find(".partial-"), std::string::npos) << run.err;
+}
+
 TEST_F(InitCommand, OverwritesOnlyWhenForced) {
     ASSERT_EQ(init({"--config", "dna.json", "--input", "dna", "-o", "a"}).exit_code, 0);
     write_text(folder() / "a" / "notes.txt", "mine");
