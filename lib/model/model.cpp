@@ -1,6 +1,7 @@
 #include "lib/model/model.h"
 
 #include "lib/checkpoint/tensor_store.h"
+#include "lib/core/buffer.h"
 #include "lib/core/check.h"
 #include "lib/model/model_parts.h"
 
@@ -79,7 +80,21 @@ void Model::language_model_logits(View<float const, 2> hidden, View<float, 2> lo
         throw Error(ErrorCode::unsupported, "the model has no language-model head");
     }
     std::call_once(parts_->language_model_once, [&] { parts_->language_model = make_language_model(*parts_); });
-    parts_->language_model->apply(hidden, logits);
+    check_extent("language_model_logits", "rows of logits", logits.rows, hidden.rows);
+    constexpr index_t kRows = 16; // of every product, for the same bits; few, for a call may have one row only
+    Buffer<float> padded(hidden.rows % kRows == 0 ? 0 : kRows * (hidden.cols + logits.cols));
+    for (index_t begin = 0; begin < hidden.rows; begin += kRows) {
+        index_t const count = std::min(kRows, hidden.rows - begin);
+        if (count == kRows) {
+            parts_->language_model->apply(hidden.rows_from(begin, count), logits.rows_from(begin, count));
+            continue;
+        }
+        View<float, 2> const in(padded.data(), kRows, hidden.cols);
+        View<float, 2> const out(padded.data() + kRows * hidden.cols, kRows, logits.cols);
+        std::fill(std::copy_n(hidden.row(begin), count * hidden.cols, in.data), out.data, 0.0F);
+        parts_->language_model->apply(in, out);
+        std::copy_n(out.data, count * logits.cols, logits.row(begin));
+    }
 }
 
 } // namespace strandwave

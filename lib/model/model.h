@@ -37,7 +37,8 @@ public:
     std::vector<float> classify(View<float const, 1> pooled) const;
 
     /// Logits of the language model at `hidden.rows` positions: `hidden` is `[n, hidden_width()]` of the final norm,
-    /// `logits` `[n, vocab_size]`. Throws unsupported without such a head.
+    /// `logits` `[n, vocab_size]`, rows tight. A row's bits do not depend on how many there are. Throws unsupported
+    /// without such a head.
     void language_model_logits(View<float const, 2> hidden, View<float, 2> logits) const;
 
     struct Parts; ///< the layers; private to lib/model

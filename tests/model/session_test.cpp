@@ -1,11 +1,13 @@
 #include "lib/model/session.h"
 
+#include "lib/core/buffer.h"
 #include "lib/core/error.h"
 #include "lib/core/random.h"
 #include "lib/model/initialise.h"
 #include "tests/model/model_support.h"
 #include "tests/support/temp_dir.h"
 
+#include <algorithm>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <map>
@@ -299,6 +301,29 @@ TEST(Session, FeedsThatAreStartedAheadGiveTheBitsOfOneByOne) {
         expect_same(ahead.finish(), results[kFeeds - 2]);
         expect_same(ahead.finish(), results[kFeeds - 1]);
     }
+}
+
+TEST(Model, LogitsOfAPositionDoNotDependOnHowManyThereAre) {
+    auto const model = make_model(kCausal);
+    constexpr index_t kMost = 40;
+    index_t const width = model->hidden_width();
+    index_t const vocab = model->config().vocab_size;
+    Buffer<float> hidden(kMost * width);
+    Random random(5);
+    std::generate(hidden.begin(), hidden.end(), [&] { return static_cast<float>(random.normal()); });
+    auto const logits = [&](index_t begin, index_t count) {
+        Vector out(static_cast<std::size_t>(count * vocab));
+        model->language_model_logits(hidden.view(kMost, width).rows_from(begin, count), {out.data(), count, vocab});
+        return out;
+    };
+    Vector const all = logits(0, kMost);
+    for (index_t const count : {1, 2, 5, 7, 15, 16, 17, 33}) {
+        for (index_t const begin : {index_t{0}, index_t{3}, kMost - count}) {
+            auto const first = all.begin() + begin * vocab;
+            EXPECT_EQ(logits(begin, count), Vector(first, first + count * vocab)) << count << " rows from " << begin;
+        }
+    }
+    EXPECT_THROW(model->language_model_logits(hidden.view(2, width), {hidden.data(), 1, vocab}), Error);
 }
 
 TEST(Session, AnEmptyRecordIsZerosAndLeavesNoTrace) {
