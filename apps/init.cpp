@@ -109,7 +109,8 @@ void add_init_command(CLI::App& program, CommandResult& result) {
     add_log_options(*command, flags->log);
     command->footer(
         "Writes config.json, model.safetensors and preprocessor_config.json. With \"frame_length\": N in the\n"
-        "config the model reads frames of N samples; otherwise sound becomes 8-bit mu-law tokens.\n"
+        "config the model reads frames of N samples, with \"n_bands\": K too as the log power of K learned bands;\n"
+        "otherwise sound becomes 8-bit mu-law tokens.\n"
         "\nExample:\n"
         "  strandwave init --config config.json --seed 1 -o model/");
     command->callback([flags, &result] {

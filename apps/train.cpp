@@ -120,6 +120,13 @@ void check_synthetic(TrainFlags const& flags, Objective objective) {
                     "--synthetic tasks are made by rule, held-out examples too: leave INPUT, --validation-file, "
                     "--held-out and --fold out");
     }
+    auto const& batch = flags.batch;
+    bool const cuts = batch.batch_tokens > 0 || batch.crop > 0 || batch.reverse_complement || batch.substitutions > 0;
+    if (cuts || batch.audio != AudioAugmentation()) {
+        throw Error(ErrorCode::invalid_argument,
+                    "--batch-positions, --crop, --reverse-complement, --substitutions and the options of sound are for "
+                    "records of files: leave them out with --synthetic");
+    }
 }
 
 void check_objective(TrainFlags const& flags, ModelConfig const& model) {

@@ -18,6 +18,8 @@ struct AudioAugmentation {
     double mix_probability = 0; ///< of mixing with a recording of another class
     double equalise_db = 0;     ///< bands that are louder or softer by up to so much: other rooms, microphones, voices
     double cutout = 0;          ///< a stretch of up to this share becomes silence
+
+    bool operator==(AudioAugmentation const&) const = default;
 };
 
 /// Frames that AudioEncoder makes of a recording: frame i covers samples [i * hop, i * hop + length), the last one with

@@ -64,7 +64,9 @@ protected:
 
     /// Short: what is trained does not matter.
     Strings train_arguments(Strings const& more) const {
-        Strings all{"train", "--model", model_.string(), "--threads", "1", "--batch-size", "4", "--crop", "60"};
+        Strings all{"train", "--model", model_.string(), "--threads", "1", "--batch-size", "4"};
+        bool const by_rule = std::find(more.begin(), more.end(), "--synthetic") != more.end();
+        if (!by_rule) { all.insert(all.end(), {"--crop", "60"}); }
         all.insert(all.end(), more.begin(), more.end());
         return on_cpu(all);
     }
@@ -447,6 +449,8 @@ TEST_F(TrainTest, ATaskIsValidatedAtAnotherLength) {
                  "the task of the validation is mqar with vocab=8, that of training induction-heads with vocab=8");
     refused_task({"--synthetic", brief, "--validation-synthetic", "induction-heads:length=90"}, "with vocab=16");
     refused_task({"--synthetic", brief, "--validation-synthetic", "induction-heads:items=90"}, "no key 'items'");
+    refused_task({"--synthetic", brief, "--crop", "8"}, "leave them out with --synthetic");
+    refused_task({"--synthetic", brief, "--noise", "0.5"}, "leave them out with --synthetic");
     refused_task({"--synthetic", "induction-heads:vocab=999"}, "the task has 999 tokens, the model ");
     refused_task({"--validation-synthetic", lengthy, sample("genomes.fa.gz")},
                  "--validation-synthetic goes with --synthetic");

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tests/fuzz/run.sh BUILD [SECONDS]: every fuzz target for a short while (10 s), from its corpus in tests/fuzz/corpus.
+# tests/fuzz/run.sh BUILD [SECONDS]: every fuzz target for a short while (5 s), from its corpus in tests/fuzz/corpus.
 # The seed is fixed, so that a short run sees the same inputs each time; to search, give it minutes and another seed.
 # New inputs go to BUILD/fuzz-corpus, crashing ones to BUILD/fuzz-crash: make those a fixture.
 set -euo pipefail
 build=$(cd "${1:?build folder}" && pwd)
-seconds=${2:-10}
+seconds=${2:-5}
 jobs=${STRANDWAVE_JOBS:-$(nproc)}
 cd "$(dirname "${BASH_SOURCE[0]}")"
 LSAN_OPTIONS=suppressions=$(cd .. && pwd)/leaks.supp:print_suppressions=0
