@@ -106,7 +106,7 @@ private:
             linear("filter_bank", {config_.frame_length, 2 * bands, DType::f32, false}, calls);
             band_powers(calls);
         }
-        linear("embedding", {bands > 0 ? bands : config_.frame_length, config_.d_model, DType::f32, true}, calls);
+        linear("embedding", {config_.frame_inputs(), config_.d_model, DType::f32, true}, calls);
         dtype_ = dtype;
     }
 

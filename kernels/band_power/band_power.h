@@ -4,6 +4,9 @@
 
 namespace strandwave {
 
+inline constexpr double kPowerFloor = 1e-6;
+inline constexpr double kPowerOffset = 3;
+
 /// How loud a frame is in each band of a learned filter bank (the idea of Zeghidour et al. 2021, LEAF, equations 1 to
 /// 3: filters in quadrature, squared, compressed). x `[rows, 2 K]` holds the outputs of K pairs of filters, the first
 /// of each pair in the first K columns; y `[rows, K]`:
@@ -12,9 +15,6 @@ namespace strandwave {
 ///
 /// bels above or below a power of 10^-3; silence gives -3. Each row for itself, so pieces give the bits of the whole.
 /// In double, rounded once. y may not overlap x. Throws shape_mismatch.
-inline constexpr double kPowerFloor = 1e-6;
-inline constexpr double kPowerOffset = 3;
-
 struct BandPowerArgs {
     View<float const, 2> x;
     float scale = 1; ///< 1 / frame_length: the power of a sample, whatever the length of the filters

@@ -53,6 +53,8 @@ struct ModelConfig {
     index_t n_bands = 0;             ///< > 0: a frame is read by so many pairs of filters (band_power.h), not as it is
 
     index_t strands() const noexcept { return rcps ? 2 : 1; }
+    /// What frame_embedding reads of a frame: its bands, or its samples.
+    index_t frame_inputs() const noexcept { return n_bands > 0 ? n_bands : frame_length; }
     /// Numbers that a frame is on its way to the residual stream: its samples, what the filters give, the powers.
     index_t frame_floats() const noexcept { return frame_length + 3 * n_bands; }
 };

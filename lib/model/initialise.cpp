@@ -185,13 +185,12 @@ private:
 
     void add_embedding() {
         if (config_.frame_length > 0) {
-            bool const bands = config_.n_bands > 0;
-            if (bands) {
+            if (config_.n_bands > 0) {
                 add(layout_.filter_bank(), {2 * config_.n_bands, config_.frame_length},
                     filter_bank(config_.n_bands, config_.frame_length));
             }
-            index_t const inputs = bands ? config_.n_bands : config_.frame_length;
-            add(layout_.frame_embedding() + "weight", {config_.d_model, inputs}, kaiming(inputs));
+            add(layout_.frame_embedding() + "weight", {config_.d_model, config_.frame_inputs()},
+                kaiming(config_.frame_inputs()));
             add(layout_.frame_embedding() + "bias", {config_.d_model}, constant(0));
         } else {
             add(layout_.embedding(), {config_.vocab_size, config_.d_model}, normal(fresh_.range));

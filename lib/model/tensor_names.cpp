@@ -175,10 +175,10 @@ ModelTensors find_model_tensors(ModelConfig const& config, TensorStore const& st
     Finder finder(store);
     ModelTensors tensors;
     if (config.frame_length > 0) {
-        bool const bands = config.n_bands > 0;
-        tensors.filter_bank = finder.require_if(bands, layout.filter_bank(), {2 * config.n_bands, config.frame_length});
-        tensors.frame_embedding_weight = finder.require(layout.frame_embedding() + "weight",
-                                                        {config.d_model, bands ? config.n_bands : config.frame_length});
+        tensors.filter_bank =
+            finder.require_if(config.n_bands > 0, layout.filter_bank(), {2 * config.n_bands, config.frame_length});
+        tensors.frame_embedding_weight =
+            finder.require(layout.frame_embedding() + "weight", {config.d_model, config.frame_inputs()});
         tensors.frame_embedding_bias = finder.require(layout.frame_embedding() + "bias", {config.d_model});
     } else {
         tensors.embedding_weight = finder.require(layout.embedding(), {config.vocab_size, config.d_model});

@@ -35,11 +35,10 @@ struct LayerTensors {
 /// Every tensor of a model, found in its store whatever the names of its dialect; pointers live as long as the store.
 /// Tensors that are tied point to the same StoredTensor, or to two with the same `bytes.data()` (aliases in a pickle).
 struct ModelTensors {
-    StoredTensor const* embedding_weight = nullptr; ///< [vocab_size, d_model]; null for a model that reads frames
-    StoredTensor const* filter_bank = nullptr;      ///< [2 n_bands, frame_length]; null for a model without bands
-    StoredTensor const* frame_embedding_weight =
-        nullptr;                                        ///< [d_model, n_bands or frame_length]; null for one of tokens
-    StoredTensor const* frame_embedding_bias = nullptr; ///< [d_model]; null for a model of tokens
+    StoredTensor const* embedding_weight = nullptr;       ///< [vocab_size, d_model]; null for a model that reads frames
+    StoredTensor const* filter_bank = nullptr;            ///< [2 n_bands, frame_length]; null for a model without bands
+    StoredTensor const* frame_embedding_weight = nullptr; ///< [d_model, frame_inputs]; null for a model of tokens
+    StoredTensor const* frame_embedding_bias = nullptr;   ///< [d_model]; null for a model of tokens
     std::vector<LayerTensors> layers;
     StoredTensor const* final_norm_weight = nullptr; ///< [d_model]
     StoredTensor const* final_norm_bias = nullptr;   ///< [d_model]; null unless NormKind::layer_norm
